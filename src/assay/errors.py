@@ -1,0 +1,86 @@
+"""The faults of a caller or an operator: one base, five kinds, and a catalogue of stable codes.
+
+A bad record is data, not an exception (see rejections.py). Anything raised that is no `AssayError` is a bug.
+How a kind becomes an HTTP status is web/app.py's business alone.
+"""
+
+from enum import IntEnum
+
+
+class ErrorCode(IntEnum):
+    """The stable `error_code` of an answer. A number is never given a second meaning."""
+
+    INVALID_REQUEST = 1000
+    INVALID_SCHEMA = 1001
+    INVALID_FILE_NAME = 1002
+    CONTENT_TYPE_MISMATCH = 1003
+    BODY_TOO_LARGE = 1004
+    BODY_INCOMPLETE = 1005
+    INVALID_SETTING = 1006
+    UNUSABLE_FILE = 1007
+    MISSING_PACKAGE = 1008
+
+    NOT_AUTHENTICATED = 1100
+    FOREIGN_WORKSPACE = 1101
+    READ_ONLY_TOKEN = 1102
+    INVALID_UPLOAD_URL = 1103
+    EXPIRED_UPLOAD_URL = 1104
+
+    UNKNOWN_ROUTE = 1200
+    UNKNOWN_DATASET = 1201
+    UNKNOWN_IMPORT = 1202
+    UNKNOWN_TOKEN = 1203
+    METHOD_NOT_ALLOWED = 1204
+
+    ALREADY_UPLOADED = 1300
+    ALREADY_ENDED = 1301
+    STATE_CHANGED = 1302
+    LEASE_LOST = 1303
+    SCHEMA_ALREADY_SET = 1304
+
+    DATABASE_UNAVAILABLE = 1400
+    STORAGE_UNAVAILABLE = 1401
+    ENGINE_UNAVAILABLE = 1402
+
+    INTERNAL = 1500
+
+
+class AssayError(Exception):
+    """What went wrong, why, and what to do next, in words fit to show to whoever caused it."""
+
+    retryable = False
+
+    def __init__(self, message: str, *, code: ErrorCode) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Invalid(AssayError):
+    """The request, the schema, the file or a setting can't be used as it is."""
+
+
+class InvalidFields(Invalid):
+    """A body with faults in named fields: `faults` maps a field's path to what is wrong with it."""
+
+    def __init__(self, faults: dict[str, list[str]], *, code: ErrorCode) -> None:
+        super().__init__("; ".join(f"{field}: {text}" for field, texts in faults.items() for text in texts), code=code)
+        self.faults = faults
+
+
+class Denied(AssayError):
+    """The caller is not known, or known and not allowed."""
+
+
+class NotFound(AssayError):
+    """Nothing of that id is here, or not for this caller."""
+
+
+class Conflict(AssayError):
+    """The thing exists, in a state that does not allow this."""
+
+
+class Unavailable(AssayError):
+    """A part of the service can't be reached now; the same call may work later."""
+
+    retryable = True

@@ -1,0 +1,162 @@
+"""What a job is: its states, the one table of transitions, and its rows as plain values.
+
+A job is one import of one uploaded file. Its row is the queue, the state machine and the truth; nothing here
+knows how the row is stored or who asks for it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class State(StrEnum):
+    """The states of a job; the values are the API's `status` words."""
+
+    UNINITIALISED = "uninitialised"
+    PENDING_SCHEMA = "pending_schema"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    # The upload is seen, or the URL expires unused, or the job is cancelled.
+    State.UNINITIALISED: frozenset({State.QUEUED, State.PENDING_SCHEMA, State.FAILED}),
+    # The dataset's first schema is set, or the job is cancelled.
+    State.PENDING_SCHEMA: frozenset({State.QUEUED, State.FAILED}),
+    # A worker claims it, or the job is cancelled.
+    State.QUEUED: frozenset({State.PROCESSING, State.FAILED}),
+    # It ends, or its worker gives it back or is lost.
+    State.PROCESSING: frozenset({State.COMPLETE, State.PARTIAL, State.FAILED, State.QUEUED}),
+    State.COMPLETE: frozenset(),
+    State.PARTIAL: frozenset(),
+    State.FAILED: frozenset(),
+}
+
+TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+# Where a client stops polling: the API counts `pending_schema` among them, since only a person can go on from there.
+SETTLED = TERMINAL | {State.PENDING_SCHEMA}
+
+INLINE_ERRORS = 1000  # how many first faults a job shows in itself; `/errors` has them all
+
+
+@dataclass(frozen=True)
+class NewImport:
+    """An import that is about to be recorded: an upload URL will be handed out for it."""
+
+    id: UUID
+    dataset_id: UUID
+    filename: str
+    format: str
+    content_type: str
+    file_key: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How a job stands. `accepted` includes duplicates: what was newly written is `accepted - duplicate`."""
+
+    accepted: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    processed_offset: int = 0
+
+    @property
+    def written(self) -> int:
+        return self.accepted - self.duplicate
+
+
+@dataclass(frozen=True)
+class RecordError:
+    """The first failing field of one rejected record, as a job shows it."""
+
+    record_index: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import job as it stands in the database."""
+
+    id: UUID
+    dataset_id: UUID
+    workspace_id: str
+    state: State
+    filename: str
+    format: str
+    content_type: str
+    file_key: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    uploaded_at: datetime | None
+    size_bytes: int | None
+    processing_started_at: datetime | None
+    attempt: int
+    schema_version: int | None
+    counts: Counts
+    errors: tuple[RecordError, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's hold on a job: every write it makes names the attempt, so that a lost lease can't write."""
+
+    job: Import
+    attempt: int
+    schema_version: int
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """One move of a job, as its history shows it."""
+
+    at: datetime
+    from_state: State | None
+    to_state: State
+    attempt: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class NewPart:
+    """A Parquet file of accepted records that a finished attempt hands over with its commit."""
+
+    key: str
+    position: int
+    record_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A committed Parquet file of a dataset: `first_row` counts the dataset's records before it."""
+
+    key: str
+    import_id: UUID
+    record_count: int
+    size_bytes: int
+    first_row: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished attempt found; the commit makes it visible all at once."""
+
+    counts: Counts
+    errors: tuple[RecordError, ...]
+    parts: tuple[NewPart, ...]
+    rejections_key: str | None
+
+
+def final_state(counts: Counts) -> State:
+    """The terminal state of a job whose whole file was read: all rejected means that nothing was ingested."""
+    if counts.accepted == 0:
+        return State.FAILED
+    return State.PARTIAL if counts.rejected else State.COMPLETE
