@@ -129,7 +129,6 @@ class NewPart:
     """A Parquet file of accepted records that a finished attempt hands over with its commit."""
 
     key: str
-    position: int
     record_count: int
     size_bytes: int
 
@@ -146,13 +145,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class RejectionPart:
+    """A Parquet file of the faults of rejected records, in file order."""
+
+    key: str
+    fault_count: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a finished attempt found; the commit makes it visible all at once."""
 
     counts: Counts
     errors: tuple[RecordError, ...]
     parts: tuple[NewPart, ...]
-    rejections_key: str | None
+    rejections: tuple[RejectionPart, ...]
 
 
 def final_state(counts: Counts) -> State:

@@ -1,0 +1,333 @@
+"""The job rows: recorded, claimed, moved, ended. `move` alone changes a job's state, and leaves an event behind."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select, update
+
+from assay.db.engine import ReadTransaction, WriteTransaction
+from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
+from assay.errors import Conflict, ErrorCode
+from assay.jobs import (
+    TERMINAL,
+    TRANSITIONS,
+    Counts,
+    Import,
+    JobEvent,
+    Lease,
+    NewImport,
+    Outcome,
+    RecordError,
+    State,
+)
+
+
+def insert_import(tx: WriteTransaction, new: NewImport, *, workspace_id: str) -> Import:
+    now = tx.now()
+    tx.connection.execute(
+        insert(jobs).values(
+            id=new.id,
+            dataset_id=new.dataset_id,
+            workspace_id=workspace_id,
+            state=State.UNINITIALISED.value,
+            filename=new.filename,
+            format=new.format,
+            content_type=new.content_type,
+            file_key=new.file_key,
+            created_at=now,
+            updated_at=now,
+            expires_at=new.expires_at,
+        )
+    )
+    _insert_event(tx, new.id, from_state=None, to_state=State.UNINITIALISED, attempt=0, reason=None)
+    return _import(tx.connection.execute(select(jobs).where(jobs.c.id == new.id)).one())
+
+
+def get_import(tx: ReadTransaction, dataset_id: UUID, import_id: UUID) -> Import | None:
+    statement = select(jobs).where(jobs.c.id == import_id, jobs.c.dataset_id == dataset_id)
+    row = tx.connection.execute(statement).one_or_none()
+    return None if row is None else _import(row)
+
+
+def find_import_of_file(tx: ReadTransaction, file_key: str) -> Import | None:
+    """The import whose upload lies under that key."""
+    row = tx.connection.execute(select(jobs).where(jobs.c.file_key == file_key)).one_or_none()
+    return None if row is None else _import(row)
+
+
+def list_imports(tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: UUID | None) -> list[Import]:
+    """Newest first; `before` is the last id of the page before."""
+    statement = select(jobs).where(jobs.c.dataset_id == dataset_id)
+    if before is not None:
+        statement = statement.where(jobs.c.id < before)
+    return [_import(row) for row in tx.connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))]
+
+
+def list_events(tx: ReadTransaction, job_id: UUID) -> list[JobEvent]:
+    statement = select(job_events).where(job_events.c.job_id == job_id).order_by(job_events.c.id)
+    return [
+        JobEvent(
+            at=row.at,
+            from_state=None if row.from_state is None else State(row.from_state),
+            to_state=State(row.to_state),
+            attempt=row.attempt,
+            reason=row.reason,
+        )
+        for row in tx.connection.execute(statement)
+    ]
+
+
+def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = None, **values: Any) -> Import:
+    """Move a job to another state, with `values` for its other columns, and record the event.
+
+    A compare-and-set on (id, state, attempt): `Conflict` when the job is no longer as the caller saw it, or when
+    the table of transitions has no such move.
+    """
+    if to not in TRANSITIONS[job.state]:
+        raise Conflict(f"The import is {job.state.value} and can't become {to.value}.", code=ErrorCode.STATE_CHANGED)
+    moved = tx.connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.state == job.state.value, jobs.c.attempt == job.attempt)
+        .values(state=to.value, updated_at=tx.now(), reason=reason, **values)
+    )
+    if moved.rowcount != 1:
+        message = "The import was moved on by someone else at the same time; ask for its status again."
+        raise Conflict(message, code=ErrorCode.STATE_CHANGED)
+    attempt = values.get("attempt", job.attempt)
+    _insert_event(tx, job.id, from_state=job.state, to_state=to, attempt=attempt, reason=reason)
+    return _import(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
+
+
+def note_upload_activity(tx: WriteTransaction, job_id: UUID, *, until: datetime) -> bool:
+    """Keep the expiry sweep off a job whose body is coming in; False when the job takes no upload any more."""
+    touched = tx.connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == State.UNINITIALISED.value)
+        .values(upload_active_until=until)
+    )
+    return touched.rowcount == 1
+
+
+def claim_next(tx: WriteTransaction, *, lease: timedelta, running_limit: int) -> Lease | None:
+    """Take the next job in line, or None when there is none that may run.
+
+    Each dataset's line is served from its head and only while no job of that dataset runs; between datasets, the one
+    that has waited longest since its last claim comes first. A workspace has at most `running_limit` jobs running.
+    """
+    ahead = jobs.alias("ahead")
+    running = jobs.alias("running")
+    earlier_in_line = and_(
+        ahead.c.state == State.QUEUED.value,
+        or_(
+            ahead.c.uploaded_at < jobs.c.uploaded_at,
+            and_(ahead.c.uploaded_at == jobs.c.uploaded_at, ahead.c.id < jobs.c.id),
+        ),
+    )
+    is_blocked = exists().where(
+        ahead.c.dataset_id == jobs.c.dataset_id,
+        ahead.c.id != jobs.c.id,
+        or_(ahead.c.state == State.PROCESSING.value, earlier_in_line),
+    )
+    running_of_workspace = (
+        select(func.count())
+        .select_from(running)
+        .where(running.c.workspace_id == jobs.c.workspace_id, running.c.state == State.PROCESSING.value)
+        .scalar_subquery()
+    )
+    candidate = (
+        select(jobs)
+        .join(datasets, datasets.c.id == jobs.c.dataset_id)
+        .where(jobs.c.state == State.QUEUED.value, ~is_blocked, running_of_workspace < running_limit)
+        .order_by(datasets.c.last_claimed_at, jobs.c.uploaded_at, jobs.c.id)
+        .limit(1)
+        # Workers that claim at once each lock another candidate instead of waiting for the same one.
+        .with_for_update(of=jobs, skip_locked=True)
+    )
+    row = tx.connection.execute(candidate).one_or_none()
+    return None if row is None else _claim(tx, _import(row), lease=lease)
+
+
+def _claim(tx: WriteTransaction, job: Import, *, lease: timedelta) -> Lease:
+    now = tx.now()
+    of_dataset = select(datasets.c.schema_version).where(datasets.c.id == job.dataset_id)
+    schema_version: int = tx.connection.execute(of_dataset).scalar_one()
+    claimed = move(
+        tx,
+        job,
+        State.PROCESSING,
+        attempt=job.attempt + 1,
+        lease_until=now + lease,
+        processing_started_at=now,
+        schema_version=schema_version,
+        # A new attempt reads the file from its start.
+        accepted_count=0,
+        rejected_count=0,
+        duplicate_count=0,
+        processed_offset=0,
+    )
+    tx.connection.execute(update(datasets).where(datasets.c.id == job.dataset_id).values(last_claimed_at=now))
+    return Lease(job=claimed, attempt=claimed.attempt, schema_version=schema_version)
+
+
+def extend_lease(tx: WriteTransaction, lease: Lease, *, by: timedelta) -> None:
+    """The heartbeat. `Conflict` when the lease is lost."""
+    _write_under_lease(tx, lease, lease_until=tx.now() + by)
+
+
+def record_progress(tx: WriteTransaction, lease: Lease, counts: Counts) -> None:
+    """Show how far the job is. `Conflict` when the lease is lost."""
+    _write_under_lease(tx, lease, **_count_columns(counts), updated_at=tx.now())
+
+
+def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: State, reason: str | None) -> Import:
+    """End a job and make its records visible, all in the caller's transaction: parts, counts, state."""
+    dataset_id = lease.job.dataset_id
+    held = select(datasets.c.record_count).where(datasets.c.id == dataset_id).with_for_update()
+    first_row: int = tx.connection.execute(held).scalar_one()
+    ended = move(
+        tx,
+        replace(lease.job, attempt=lease.attempt),
+        to,
+        reason=reason,
+        lease_until=None,
+        errors=json.dumps([[error.record_index, error.field, error.reason] for error in outcome.errors]),
+        **_count_columns(outcome.counts),
+    )
+    for part in outcome.parts:
+        tx.connection.execute(
+            insert(parts).values(
+                dataset_id=dataset_id,
+                first_row=first_row,
+                job_id=lease.job.id,
+                key=part.key,
+                record_count=part.record_count,
+                size_bytes=part.size_bytes,
+                schema_version=lease.schema_version,
+            )
+        )
+        first_row += part.record_count
+    tx.connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(record_count=first_row))
+    first_fault = 0
+    for faults in outcome.rejections:
+        row = {"job_id": ended.id, "first_fault": first_fault, "key": faults.key, "fault_count": faults.fault_count}
+        tx.connection.execute(insert(rejection_parts).values(row))
+        first_fault += faults.fault_count
+    return ended
+
+
+def give_back(tx: WriteTransaction, lease: Lease, *, reason: str, was_lost: bool) -> Import:
+    """Return a job to its place in line; a lost attempt is counted, one that was handed back in good order isn't."""
+    job = replace(lease.job, attempt=lease.attempt)
+    lost = jobs.c.lost_attempts + (1 if was_lost else 0)
+    return move(tx, job, State.QUEUED, reason=reason, lease_until=None, lost_attempts=lost)
+
+
+def list_lapsed(tx: ReadTransaction) -> list[tuple[Lease, int]]:
+    """The jobs whose worker has been silent past its lease, each with how many attempts it lost before this one."""
+    statement = select(jobs).where(jobs.c.state == State.PROCESSING.value, jobs.c.lease_until < tx.now())
+    return [
+        (Lease(job=_import(row), attempt=row.attempt, schema_version=row.schema_version), row.lost_attempts)
+        for row in tx.connection.execute(statement)
+    ]
+
+
+def count_lost_attempts(tx: ReadTransaction, job_id: UUID) -> int:
+    lost: int = tx.connection.execute(select(jobs.c.lost_attempts).where(jobs.c.id == job_id)).scalar_one()
+    return lost
+
+
+def list_expired(tx: ReadTransaction) -> list[Import]:
+    """The jobs whose upload URL has expired with no upload seen or coming in."""
+    now = tx.now()
+    statement = select(jobs).where(
+        jobs.c.state == State.UNINITIALISED.value, jobs.c.expires_at < now, jobs.c.upload_active_until < now
+    )
+    return [_import(row) for row in tx.connection.execute(statement)]
+
+
+def list_in_state(tx: ReadTransaction, dataset_id: UUID, state: State) -> list[Import]:
+    """The dataset's jobs in a state, in upload order."""
+    statement = select(jobs).where(jobs.c.dataset_id == dataset_id, jobs.c.state == state.value)
+    return [_import(row) for row in tx.connection.execute(statement.order_by(jobs.c.uploaded_at, jobs.c.id))]
+
+
+def list_unswept(tx: ReadTransaction, *, limit: int) -> list[Import]:
+    """Terminal jobs, lately ended first, whose abandoned attempts' files may still lie in the storage."""
+    statement = (
+        select(jobs)
+        .where(jobs.c.state.in_([state.value for state in TERMINAL]), jobs.c.files_swept.is_(False))
+        .order_by(jobs.c.updated_at.desc())
+        .limit(limit)
+    )
+    return [_import(row) for row in tx.connection.execute(statement)]
+
+
+def mark_swept(tx: WriteTransaction, job_id: UUID) -> None:
+    tx.connection.execute(update(jobs).where(jobs.c.id == job_id).values(files_swept=True))
+
+
+def _write_under_lease(tx: WriteTransaction, lease: Lease, **values: Any) -> None:
+    written = tx.connection.execute(update(jobs).where(_is_held(lease)).values(**values))
+    if written.rowcount != 1:
+        message = f"Attempt {lease.attempt} no longer holds the import {lease.job.id}."
+        raise Conflict(message, code=ErrorCode.LEASE_LOST)
+
+
+def _is_held(lease: Lease) -> ColumnElement[bool]:
+    return and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
+
+
+def _count_columns(counts: Counts) -> dict[str, int]:
+    return {
+        "accepted_count": counts.accepted,
+        "rejected_count": counts.rejected,
+        "duplicate_count": counts.duplicate,
+        "processed_offset": counts.processed_offset,
+    }
+
+
+def _insert_event(
+    tx: WriteTransaction, job_id: UUID, *, from_state: State | None, to_state: State, attempt: int, reason: str | None
+) -> None:
+    tx.connection.execute(
+        insert(job_events).values(
+            job_id=job_id,
+            at=tx.now(),
+            from_state=None if from_state is None else from_state.value,
+            to_state=to_state.value,
+            attempt=attempt,
+            reason=reason,
+        )
+    )
+
+
+def _import(row: Row[Any]) -> Import:
+    return Import(
+        id=row.id,
+        dataset_id=row.dataset_id,
+        workspace_id=row.workspace_id,
+        state=State(row.state),
+        filename=row.filename,
+        format=row.format,
+        content_type=row.content_type,
+        file_key=row.file_key,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        expires_at=row.expires_at,
+        uploaded_at=row.uploaded_at,
+        size_bytes=row.size_bytes,
+        processing_started_at=row.processing_started_at,
+        attempt=row.attempt,
+        schema_version=row.schema_version,
+        counts=Counts(
+            accepted=row.accepted_count,
+            rejected=row.rejected_count,
+            duplicate=row.duplicate_count,
+            processed_offset=row.processed_offset,
+        ),
+        errors=tuple(RecordError(*entry) for entry in json.loads(row.errors or "[]")),
+        reason=row.reason,
+    )

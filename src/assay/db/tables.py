@@ -1,0 +1,169 @@
+"""The tables, as SQLAlchemy Core knows them. What they look like on disk is said by the migrations alone."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.types import TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Time(TypeDecorator[datetime]):
+    """A time as whole microseconds since 1970: exact, comparable and the same on both engines."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + timedelta(microseconds=int(value))
+
+
+class Id(TypeDecorator[UUID]):
+    """A UUID as its text, which sorts as the UUID does on both engines."""
+
+    impl = String(36)
+    cache_ok = True
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> UUID | None:
+        return None if value is None else UUID(value)
+
+
+metadata = MetaData()
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", Time, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", String(64), ForeignKey("workspaces.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", Time, nullable=False),
+    Column("expires_at", Time),
+    Column("revoked_at", Time),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", String(64), ForeignKey("workspaces.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Column("schema_version", Integer),
+    Column("record_count", BigInteger, nullable=False, default=0),
+    # Fairness: the dataset that has waited longest since its last claim is served first.
+    Column("last_claimed_at", Time, nullable=False, default=EPOCH),
+    Index("datasets_of_workspace", "workspace_id", "id"),
+)
+
+schemas = Table(
+    "schemas",
+    metadata,
+    Column("dataset_id", Id, ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset_id", Id, ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
+    Column("workspace_id", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("content_type", String(64), nullable=False),
+    Column("file_key", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time, nullable=False),
+    Column("expires_at", Time, nullable=False),
+    # While a body is coming in, this lies in the future: the sweep leaves such a job alone.
+    Column("upload_active_until", Time, nullable=False, default=EPOCH),
+    Column("uploaded_at", Time),
+    Column("size_bytes", BigInteger),
+    Column("processing_started_at", Time),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("lost_attempts", Integer, nullable=False, default=0),
+    Column("lease_until", Time),
+    Column("schema_version", Integer),
+    Column("accepted_count", BigInteger, nullable=False, default=0),
+    Column("rejected_count", BigInteger, nullable=False, default=0),
+    Column("duplicate_count", BigInteger, nullable=False, default=0),
+    Column("processed_offset", BigInteger, nullable=False, default=0),
+    Column("errors", Text),
+    Column("reason", Text),
+    Column("files_swept", Boolean, nullable=False, default=False),
+    Index("jobs_of_dataset", "dataset_id", "id"),
+    Index("jobs_in_line", "state", "dataset_id", "uploaded_at", "id"),
+    # One job of a dataset runs at a time; the database itself holds to it.
+    Index(
+        "one_processing_job_per_dataset",
+        "dataset_id",
+        unique=True,
+        sqlite_where=text("state = 'processing'"),
+        postgresql_where=text("state = 'processing'"),
+    ),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("from_state", String(16)),
+    Column("to_state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("reason", Text),
+    Index("events_of_job", "job_id", "id"),
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("dataset_id", Id, ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    # How many of the dataset's records lie before this part: its place in the stable order of the dataset.
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("record_count", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+)
+
+rejection_parts = Table(
+    "rejection_parts",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    # How many of the import's faults lie before this part: its place in the file order.
+    Column("first_fault", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("fault_count", BigInteger, nullable=False),
+)

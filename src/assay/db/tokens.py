@@ -1,0 +1,134 @@
+"""Workspaces, API tokens and the service's own secrets. A token is stored as its hash alone."""
+
+import hashlib
+import hmac
+import secrets as random
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select, update
+
+from assay.db.engine import ReadTransaction, WriteTransaction, insert_unless_there
+from assay.db.tables import secrets, tokens, workspaces
+from assay.errors import ErrorCode, NotFound
+
+
+class Role(StrEnum):
+    """What a token may do: a reader reads, a writer changes things too."""
+
+    READER = "reader"
+    WRITER = "writer"
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as it is known after it was shown once."""
+
+    id: UUID
+    workspace_id: str
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class NewToken:
+    id: UUID
+    workspace_id: str
+    name: str
+    role: Role
+    expires_at: datetime | None
+
+
+def random_token() -> str:
+    """A new token's text: 256 random bits behind a prefix that secret scanners can look for."""
+    return "assay_" + random.token_urlsafe(32)
+
+
+def hash_token(text: str) -> str:
+    # A plain hash is enough: a random token of 256 bits can't be guessed from it, unlike a password.
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def insert_workspace(tx: WriteTransaction, workspace_id: str) -> None:
+    """Record a workspace unless it is there."""
+    insert_unless_there(tx, workspaces, id=workspace_id, created_at=tx.now())
+
+
+def insert_token(tx: WriteTransaction, new: NewToken, *, text: str) -> Token:
+    now = tx.now()
+    tx.connection.execute(
+        insert(tokens).values(
+            id=new.id,
+            workspace_id=new.workspace_id,
+            name=new.name,
+            role=new.role.value,
+            token_hash=hash_token(text),
+            created_at=now,
+            expires_at=new.expires_at,
+        )
+    )
+    return Token(
+        id=new.id,
+        workspace_id=new.workspace_id,
+        name=new.name,
+        role=new.role,
+        created_at=now,
+        expires_at=new.expires_at,
+        revoked_at=None,
+    )
+
+
+def find_token(tx: ReadTransaction, text: str) -> Token | None:
+    """The token of that text, if it is valid now.
+
+    The look-up is by hash, so its timing says nothing about the text; the comparison that decides is constant-time.
+    """
+    hashed = hash_token(text)
+    row = tx.connection.execute(select(tokens).where(tokens.c.token_hash == hashed)).one_or_none()
+    if row is None or not hmac.compare_digest(row.token_hash, hashed):
+        return None
+    expired = row.expires_at is not None and row.expires_at <= tx.now()
+    return None if expired or row.revoked_at is not None else _token(row)
+
+
+def list_tokens(tx: ReadTransaction) -> list[Token]:
+    """All tokens, those that are no longer valid included, oldest first."""
+    return [_token(row) for row in tx.connection.execute(select(tokens).order_by(tokens.c.created_at, tokens.c.id))]
+
+
+def has_tokens(tx: ReadTransaction) -> bool:
+    return tx.connection.execute(select(tokens.c.id).limit(1)).one_or_none() is not None
+
+
+def revoke_token(tx: WriteTransaction, token_id: UUID) -> None:
+    """End a token's validity; one that was revoked before stays so."""
+    row = tx.connection.execute(select(tokens.c.revoked_at).where(tokens.c.id == token_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"No token has the id {token_id}.", code=ErrorCode.UNKNOWN_TOKEN)
+    if row.revoked_at is None:
+        tx.connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=tx.now()))
+
+
+def get_or_make_secret(tx: WriteTransaction, name: str) -> bytes:
+    """The service's secret of that name, made on first use, the same for every process on this database."""
+    insert_unless_there(tx, secrets, name=name, value=random.token_hex(32))
+    value: str = tx.connection.execute(select(secrets.c.value).where(secrets.c.name == name)).scalar_one()
+    return bytes.fromhex(value)
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        name=row.name,
+        role=Role(row.role),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
