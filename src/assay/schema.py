@@ -1,0 +1,342 @@
+"""A dataset's schema: parsed from JSON with every fault named at once, and written back as it was given.
+
+Knows the field types and their constraints; how a record is judged by them is the kernel's.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeGuard
+
+import re2
+
+from assay.errors import ErrorCode, InvalidFields
+from assay.fieldtypes import FIELD_TYPES, INT64_MAX, INT64_MIN, Refused
+from assay.rejections import RAW_FIELD, quoted_key
+
+MAX_FIELDS = 200
+MAX_KEY_CHARACTERS = 128
+MAX_LABEL_CHARACTERS = 255
+MAX_PATTERN_CHARACTERS = 1024
+MAX_ENUM_VALUES = 10_000
+MAX_LENGTH = 2**31 - 1
+
+RESERVED_KEYS = frozenset({RAW_FIELD, "datapoint_id", "record_index"})
+"""Names that reports and the columns of accepted records use; in any letter case, as some engines compare names so."""
+
+SCHEMA_KEYS = ("strict", "fields")
+CONSTRAINTS = (
+    "enum",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+)
+FIELD_KEYS = ("type", "label", "required", *CONSTRAINTS)
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """JSON Schema's names in our spelling; numbers as they were given, so 1 and 1.0 are told apart."""
+
+    enum: tuple[str | Number | bool, ...] | None = None
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
+    exclusive_minimum: Number | None = None
+    exclusive_maximum: Number | None = None
+
+    def integer_range(self) -> tuple[int, int]:
+        """The least and the greatest 64-bit integer within the bounds; the first is the larger if none is."""
+        lows = [INT64_MIN]
+        highs = [INT64_MAX]
+        if self.minimum is not None:
+            lows.append(math.ceil(self.minimum))
+        if self.exclusive_minimum is not None:
+            lows.append(math.floor(self.exclusive_minimum) + 1)
+        if self.maximum is not None:
+            highs.append(math.floor(self.maximum))
+        if self.exclusive_maximum is not None:
+            highs.append(math.ceil(self.exclusive_maximum) - 1)
+        return max(lows), min(highs)
+
+
+@dataclass(frozen=True)
+class Field:
+    """`type` is a key of `FIELD_TYPES`. `required` is None where the schema's `strict` decides."""
+
+    key: str
+    type: str
+    label: str | None = None
+    required: bool | None = None
+    constraints: Constraints = field(default_factory=Constraints)
+
+    def is_required(self, strict: bool) -> bool:
+        return strict if self.required is None else self.required
+
+
+@dataclass(frozen=True)
+class DatasetSchema:
+    strict: bool
+    fields: tuple[Field, ...]
+
+    @property
+    def group_field(self) -> str | None:
+        """The key of the `task_group_id` field."""
+        return next((field.key for field in self.fields if field.type == "task_group_id"), None)
+
+
+def parse_schema(value: object) -> DatasetSchema:
+    """Reads decoded JSON. Raises `InvalidFields` with all faults, by path: `schema.fields.age.minimum`."""
+    faults = _Faults({})
+    schema = _parse(value, faults)
+    if faults.found or schema is None:
+        raise InvalidFields(faults.found, code=ErrorCode.INVALID_SCHEMA)
+    return schema
+
+
+def schema_to_json(schema: DatasetSchema) -> dict[str, object]:
+    return {"strict": schema.strict, "fields": {field.key: _field_to_json(field) for field in schema.fields}}
+
+
+def _field_to_json(field: Field) -> dict[str, object]:
+    json: dict[str, object] = {"type": field.type}
+    if field.label is not None:
+        json["label"] = field.label
+    if field.required is not None:
+        json["required"] = field.required
+    for name in CONSTRAINTS:
+        constraint = getattr(field.constraints, _attribute(name))
+        if constraint is not None:
+            json[name] = list(constraint) if name == "enum" else constraint
+    return json
+
+
+def _attribute(constraint: str) -> str:
+    """`exclusiveMinimum` → `exclusive_minimum`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in constraint)
+
+
+@dataclass(frozen=True)
+class _Faults:
+    found: dict[str, list[str]]
+
+    def add(self, path: str, text: str) -> None:
+        self.found.setdefault(path, []).append(text)
+
+
+def _parse(value: object, faults: _Faults) -> DatasetSchema | None:
+    if not isinstance(value, Mapping):
+        faults.add("schema", "A schema must be a JSON object with the keys strict and fields.")
+        return None
+    _check_known(value, SCHEMA_KEYS, "schema", "A schema", faults)
+    strict = value.get("strict", False)
+    if not isinstance(strict, bool):
+        faults.add("schema.strict", "Must be true or false.")
+    given = value.get("fields")
+    if not isinstance(given, Mapping):
+        faults.add("schema.fields", "Must be a JSON object from each field's key to its type and constraints.")
+        return None
+    if not 1 <= len(given) <= MAX_FIELDS:
+        faults.add("schema.fields", f"A schema has 1 to {MAX_FIELDS} fields; this one has {len(given):,}.")
+    fields = [_parse_field(key, settings, faults) for key, settings in given.items()]
+    groups = [field.key for field in fields if field is not None and field.type == "task_group_id"]
+    if len(groups) > 1:
+        names = ", ".join(quoted_key(key) for key in groups)
+        faults.add("schema.fields", f"At most one field can be a task_group_id; these are: {names}.")
+    return DatasetSchema(strict=strict is True, fields=tuple(field for field in fields if field is not None))
+
+
+def _parse_field(key: object, settings: object, faults: _Faults) -> Field | None:
+    path = f"schema.fields.{quoted_key(str(key))}"
+    if not isinstance(key, str):
+        faults.add(path, "A field's key must be text.")
+        return None
+    _check_key(key, path, faults)
+    if not isinstance(settings, Mapping):
+        faults.add(path, 'A field must be a JSON object with a type, such as {"type": "text"}.')
+        return None
+    _check_known(settings, FIELD_KEYS, path, "A field", faults)
+    type_name = settings.get("type")
+    if not isinstance(type_name, str) or type_name not in FIELD_TYPES:
+        faults.add(f"{path}.type", f"{_unknown_type(settings)} The types are: {', '.join(FIELD_TYPES)}.")
+        return None
+    required = settings.get("required")
+    if "required" in settings and not isinstance(required, bool):
+        faults.add(f"{path}.required", "Must be true or false.")
+    return Field(
+        key=key,
+        type=type_name,
+        label=_parse_label(settings.get("label"), f"{path}.label", faults),
+        required=required if isinstance(required, bool) else None,
+        constraints=_parse_constraints(type_name, settings, path, faults),
+    )
+
+
+def _unknown_type(settings: Mapping[object, object]) -> str:
+    if "type" not in settings:
+        return "A field needs a type."
+    given = settings["type"]
+    return f"Unknown type {quoted_key(given)}." if isinstance(given, str) else "A field's type must be text."
+
+
+def _check_key(key: str, path: str, faults: _Faults) -> None:
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+        faults.add(path, f"A field's key has 1 to {MAX_KEY_CHARACTERS} characters; this one has {len(key):,}.")
+    if not _is_unicode(key):
+        faults.add(path, "A field's key must be valid Unicode; this one has half of a surrogate pair.")
+    if key.lower() in RESERVED_KEYS:
+        faults.add(path, f"The key {key} is reserved for Assay's own columns and reports; choose another one.")
+
+
+def _check_known(given: Mapping[object, object], known: tuple[str, ...], path: str, what: str, faults: _Faults) -> None:
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(str(key)[:MAX_KEY_CHARACTERS], known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            faults.add(path, f"Unknown key {quoted_key(str(key))}.{hint} {what} can have: {', '.join(known)}.")
+
+
+def _parse_label(label: object, path: str, faults: _Faults) -> str | None:
+    if label is None:
+        return None
+    if not isinstance(label, str) or not _is_unicode(label):
+        faults.add(path, "Must be text.")
+        return None
+    if len(label) > MAX_LABEL_CHARACTERS:
+        faults.add(path, f"A label has at most {MAX_LABEL_CHARACTERS} characters; this one has {len(label):,}.")
+    return label
+
+
+def _parse_constraints(type_name: str, settings: Mapping[object, object], path: str, faults: _Faults) -> Constraints:
+    parsed: dict[str, object] = {}
+    fitting = FIELD_TYPES[type_name].constraints
+    for name in CONSTRAINTS:
+        if name not in settings:
+            continue
+        at = f"{path}.{name}"
+        fault = _fault_of_constraint(type_name, name, settings[name])
+        if name not in fitting:
+            can_have = f"It can have: {', '.join(fitting)}." if fitting else "It can have no constraints."
+            faults.add(at, f"{name} doesn't fit a field of the type {type_name}. {can_have}")
+        elif fault is not None:
+            faults.add(at, fault)
+        else:
+            value = settings[name]
+            parsed[_attribute(name)] = tuple(value) if isinstance(value, list) else value
+    constraints = Constraints(**parsed)  # type: ignore[arg-type]  # each was checked by its own rule just above
+    _check_contradictions(type_name, constraints, path, faults)
+    return constraints
+
+
+def _fault_of_constraint(type_name: str, name: str, value: object) -> str | None:
+    if name == "enum":
+        return _fault_of_enum(type_name, value)
+    if name == "pattern":
+        return _fault_of_pattern(value)
+    if name in ("minLength", "maxLength"):
+        is_length = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH
+        return None if is_length else f"Must be a whole number of characters from 0 to {MAX_LENGTH:,}."
+    return None if _is_number(value) else "Must be a finite number."
+
+
+def _fault_of_enum(type_name: str, values: object) -> str | None:
+    if not isinstance(values, list) or not 1 <= len(values) <= MAX_ENUM_VALUES:
+        return f"Must be a list of 1 to {MAX_ENUM_VALUES:,} values."
+    for number, value in enumerate(values, start=1):
+        if not _is_value_of(type_name, value):
+            return f"Value {number} of the list is none that a field of the type {type_name} accepts."
+    seen: set[object] = set()
+    for number, value in enumerate(values, start=1):
+        if value in seen:
+            return f"Value {number} of the list stands there before; list each value once."
+        seen.add(value)
+    return None
+
+
+def _is_value_of(type_name: str, value: object) -> bool:
+    """Whether a decoded JSON value, as an enum lists it, is one that the type itself accepts."""
+    if type_name == "boolean":
+        return isinstance(value, bool)
+    if type_name == "integer":
+        return _is_number(value) and value == int(value) and INT64_MIN <= value <= INT64_MAX
+    if type_name == "number":
+        return _is_number(value)
+    if not isinstance(value, str) or not _is_unicode(value):
+        return False
+    return not isinstance(FIELD_TYPES[type_name].parse_text(value), Refused)
+
+
+def _is_number(value: object) -> TypeGuard[Number]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _fault_of_pattern(pattern: object) -> str | None:
+    if not isinstance(pattern, str) or not _is_unicode(pattern):
+        return "Must be text: a regular expression as RE2 reads it."
+    if len(pattern) > MAX_PATTERN_CHARACTERS:
+        return f"A pattern has at most {MAX_PATTERN_CHARACTERS:,} characters; this one has {len(pattern):,}."
+    try:
+        compile_pattern(pattern)
+    except re2.error as error:
+        words = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        return f"RE2 can't compile this pattern: {words}. See https://github.com/google/re2/wiki/Syntax"
+    return None
+
+
+def compile_pattern(pattern: str) -> Callable[[bytes], bool]:
+    """Whether UTF-8 text has a match anywhere. Raises `re2.error` for what RE2 can't compile."""
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    search: Callable[[bytes], object] = re2.compile(pattern.encode(), options).search
+    return lambda text: search(text) is not None
+
+
+def _check_contradictions(type_name: str, constraints: Constraints, path: str, faults: _Faults) -> None:
+    least, most = constraints.min_length, constraints.max_length
+    if least is not None and most is not None and least > most:
+        faults.add(f"{path}.minLength", f"No text can pass: minLength is {least:,} and maxLength is {most:,}.")
+    if type_name == "integer":
+        low, high = constraints.integer_range()
+        possible = low <= high
+    else:
+        possible = _has_room(constraints)
+    if not possible:
+        names = [name for name in CONSTRAINTS if "imum" in name and getattr(constraints, _attribute(name)) is not None]
+        for name in names:
+            faults.add(f"{path}.{name}", f"No {type_name} can pass {' and '.join(names)} together.")
+
+
+def _has_room(constraints: Constraints) -> bool:
+    """Whether a number passes the bounds; they are compared as the 64-bit floats that the column holds."""
+    low = max(_floats(constraints.minimum, constraints.exclusive_minimum), default=-math.inf)
+    high = min(_floats(constraints.maximum, constraints.exclusive_maximum), default=math.inf)
+    excluded = _floats(constraints.exclusive_minimum, constraints.exclusive_maximum)
+    return low < high or (low == high and low not in excluded)
+
+
+def _floats(*bounds: Number | None) -> list[float]:
+    return [float(bound) for bound in bounds if bound is not None]
+
+
+def _is_unicode(text: str) -> bool:
+    """False for a lone surrogate, which JSON's escapes can smuggle in and UTF-8 can't write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
