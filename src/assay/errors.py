@@ -1,7 +1,7 @@
 """The faults of a caller or an operator: one base, five kinds, and a catalogue of stable codes.
 
 A bad record is data, not an exception (see rejections.py). Anything raised that is no `AssayError` is a bug.
-How a kind becomes an HTTP status is web/app.py's business alone.
+How a kind becomes an HTTP status is web/errors.py's business alone.
 """
 
 from enum import IntEnum

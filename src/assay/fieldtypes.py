@@ -239,7 +239,7 @@ def json_from_text(text: str) -> Parsed:
 
 def is_json(text: str) -> bool:
     """RFC 8259, nested at most `MAX_NESTING` levels."""
-    if text.count("[") + text.count("{") > MAX_NESTING and nesting_of(text) > MAX_NESTING:
+    if text.count("[") + text.count("{") > MAX_NESTING and is_nested_deeper(text, MAX_NESTING):
         return False
     try:
         _decode_any(text)
@@ -251,16 +251,17 @@ def is_json(text: str) -> bool:
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
-def nesting_of(text: str) -> int:
-    """The deepest level of brackets outside strings; right for any text, JSON or not."""
-    depth = deepest = 0
-    for token in _STRING_OR_BRACKET.findall(text):
-        if token in "[{":
+def is_nested_deeper(text: str, limit: int) -> bool:
+    """Whether brackets outside strings are nested more than `limit` levels; right for any text, JSON or not."""
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        if token[0] in ("[", "{"):
             depth += 1
-            deepest = max(deepest, depth)
-        elif token in "]}":
+            if depth > limit:
+                return True
+        elif token[0] in ("]", "}"):
             depth -= 1
-    return deepest
+    return False
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,10 @@ def lock_dataset(tx: WriteTransaction, dataset_id: UUID) -> bool:
     """Hold the dataset's row to the end of the transaction; False when it is gone.
 
     What decides by the dataset's schema or record count, and what changes them, take turns on this lock.
-    SQLite's write lock is the whole database, and `FOR UPDATE` is left out of its statements.
+    SQLite's write lock is the whole database, and `FOR UPDATE` is left out of its statements. Rows are locked in
+    this order, the dataset's before its jobs', and so that new jobs of the dataset (their foreign key) don't wait.
     """
-    statement = select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update()
+    statement = select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update(key_share=True)
     return tx.connection.execute(statement).one_or_none() is not None
 
 
@@ -110,9 +111,12 @@ def count_states(tx: ReadTransaction, dataset_id: UUID) -> dict[State, int]:
 
 def list_parts(tx: ReadTransaction, dataset_id: UUID, *, from_row: int, limit: int) -> list[Part]:
     """The parts that hold the dataset's rows from `from_row` on, in order, at most `limit` of them."""
+    # The part that `from_row` lies in is found by the key, not by adding up all those before it.
+    of_dataset = parts.c.dataset_id == dataset_id
+    start = select(func.max(parts.c.first_row)).where(of_dataset, parts.c.first_row <= from_row).scalar_subquery()
     statement = (
         select(parts)
-        .where(and_(parts.c.dataset_id == dataset_id, parts.c.first_row + parts.c.record_count > from_row))
+        .where(of_dataset, parts.c.first_row >= start, parts.c.first_row + parts.c.record_count > from_row)
         .order_by(parts.c.first_row)
         .limit(limit)
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,24 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from assay.db.tables import EPOCH, Time
-from assay.errors import ErrorCode, Invalid, Unavailable
+from assay.db.faults import explained, translated
+from assay.db.tables import Time
+from assay.errors import AssayError, ErrorCode, Invalid, Unavailable
 
 Clock = Callable[[], datetime]
-BUSY_MILLISECONDS = 15_000
-MIGRATION_LOCK = 0x61737361  # any number will do, as long as nobody else in the database uses it
+WAIT_SECONDS = 15  # for a lock, or for a free connection of the pool
+# A process that is stopped in mid-transaction loses its connection, and with it its locks, before the others give up.
+IDLE_IN_TRANSACTION_SECONDS = 10
+# An address that nothing answers at, and a server that went away without a word, are noticed in this time.
+CONNECT_SECONDS = 10
+MIGRATION_LOCK = 0x61737361  # any numbers will do, as long as nobody else in the database uses them
+CLAIM_LOCK = 0x61737362
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,17 @@ class ReadTransaction:
     clock: Clock | None
 
     def now(self) -> datetime:
-        """The time by the database's clock, or by the one injected."""
+        """The time by the database's clock, or by the one injected: one for the whole transaction, read when asked."""
+        return self._time
+
+    @cached_property
+    def _time(self) -> datetime:
         if self.clock is not None:
             return self.clock()
         if self.connection.dialect.name == "postgresql":
             statement = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now")
-            row = self.connection.execute(statement.columns(now=Time)).one()
-            return row.now if isinstance(row.now, datetime) else EPOCH
+            time: datetime = self.connection.execute(statement.columns(now=Time)).scalar_one()
+            return time
         return datetime.now(UTC)
 
 
@@ -54,6 +66,15 @@ def insert_unless_there(tx: WriteTransaction, table: Table, **values: Any) -> No
     """Insert a row unless one of its key is there; both engines know ON CONFLICT, SQLAlchemy has it per engine only."""
     make = postgresql.insert if tx.connection.dialect.name == "postgresql" else sqlite.insert
     tx.connection.execute(make(table).values(**values).on_conflict_do_nothing())
+
+
+def take_turn(tx: WriteTransaction, lock: int) -> None:
+    """Wait until no other transaction holds that lock, and hold it to the end of this one.
+
+    On SQLite every write transaction has taken its turn already.
+    """
+    if tx.connection.dialect.name == "postgresql":
+        tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 class Database:
@@ -70,43 +91,63 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
-        with self._begin(immediate=False) as connection:
+        """All statements see the database as it was at the first one."""
+        with self._begin(_READING[self.name]) as connection:
             yield ReadTransaction(connection, self._clock)
 
     @contextmanager
     def write(self) -> Iterator[WriteTransaction]:
-        with self._begin(immediate=True) as connection:
+        """On PostgreSQL every statement sees what is committed by then, so that what waited for a lock sees why."""
+        with self._begin({}) as connection:
             yield WriteTransaction(connection, self._clock)
 
     @contextmanager
-    def _begin(self, *, immediate: bool) -> Iterator[Connection]:
+    def _begin(self, options: dict[str, Any]) -> Iterator[Connection]:
         try:
-            with self._engine.connect().execution_options(assay_immediate=immediate) as connection, connection.begin():
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
-        except DBAPIError as error:
-            if _is_passing(error):
-                # The driver's text may hold the address; the log of the cause has it, the answer doesn't.
-                message = "The database can't be reached or is too busy now; try again in a moment."
-                raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE) from error
-            raise
+        except (DBAPIError, NoConnectionFree) as error:
+            fault = translated(error)
+            if fault is None:
+                raise
+            raise fault from error
 
     def migrate(self) -> None:
-        """Bring the tables up to this release; safe when several processes do it at once."""
-        with self._begin(immediate=True) as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        """Bring the tables up to this release; safe when several processes do it at once.
+
+        What stands in the way is told with the database's address: this is the operator's call, no client's.
+        """
+        with self._for_operator(), self.write() as tx:
+            take_turn(tx, MIGRATION_LOCK)
+            _refuse_newer(tx)
             config = _alembic_config()
-            config.attributes["connection"] = connection
+            config.attributes["connection"] = tx.connection
             command.upgrade(config, "head")
 
     def is_migrated(self) -> bool:
-        """Whether the tables are those of this release."""
-        with self._begin(immediate=False) as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-        return current == ScriptDirectory.from_config(_alembic_config()).get_current_head()
+        """Whether the tables are those of this release; `Unavailable` when they are a newer one's.
+
+        The operator's call, as `migrate` is.
+        """
+        with self._for_operator(), self.read() as tx:
+            return _refuse_newer(tx) == _releases().get_current_head()
+
+    @contextmanager
+    def _for_operator(self) -> Iterator[None]:
+        try:
+            yield
+        except AssayError as error:
+            raise explained(error, self._engine.url) from error
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+# SQLite's readers take a snapshot by themselves; `query_only` and READ ONLY hold them to reading.
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"assay_reading": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 def open_database(url: str, *, clock: Clock | None = None) -> Database:
@@ -116,12 +157,10 @@ def open_database(url: str, *, clock: Clock | None = None) -> Database:
     """
     try:
         address = make_url(url)
-        if address.get_backend_name() == "sqlite":
-            return Database(_open_sqlite(url), clock=clock)
+        if address.get_backend_name() == "sqlite" and address.database not in {None, "", ":memory:"}:
+            return Database(_open_sqlite(address.set(drivername="sqlite+pysqlite")), clock=clock)
         if address.get_backend_name() == "postgresql":
-            return Database(
-                create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True), clock=clock
-            )
+            return Database(_open_postgresql(address.set(drivername="postgresql+psycopg")), clock=clock)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise Invalid(_URL_HELP, code=ErrorCode.INVALID_SETTING) from error
     except ImportError as error:
@@ -133,8 +172,11 @@ def open_database(url: str, *, clock: Clock | None = None) -> Database:
 _URL_HELP = "The database URL must be sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
 
 
-def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_MILLISECONDS / 1000}, pool_size=20, max_overflow=40)
+def _open_sqlite(url: URL) -> Engine:
+    # As many connections as the web's threads and the worker's may ask for at once.
+    engine = create_engine(
+        url, connect_args={"timeout": WAIT_SECONDS}, pool_size=20, max_overflow=40, pool_timeout=WAIT_SECONDS
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -146,17 +188,56 @@ def _open_sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        is_reading = connection.get_execution_options().get("assay_reading", False)
+        connection.exec_driver_sql(f"PRAGMA query_only={int(is_reading)}")
         # A transaction that will write takes the write lock at once: one that asks for it halfway can't wait for it.
-        immediate = connection.get_execution_options().get("assay_immediate", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
     return engine
 
 
-def _is_passing(error: DBAPIError) -> bool:
-    """Whether the same statement may work later: a lost or refused connection, a lock not had in time."""
-    name = type(error).__name__
-    return error.connection_invalidated or name in {"OperationalError", "InterfaceError", "TimeoutError"}
+def _open_postgresql(url: URL) -> Engine:
+    # Few to keep, for the server's are few; more for a moment when many threads ask at once.
+    engine = create_engine(
+        url,
+        connect_args={name: value for name, value in _POSTGRESQL_DEFAULTS.items() if name not in url.query},
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=25,
+        pool_timeout=WAIT_SECONDS,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'")
+        connection.commit()
+
+    return engine
+
+
+# In libpq's words; what the URL's query sets wins. https://www.postgresql.org/docs/current/libpq-connect.html
+_POSTGRESQL_DEFAULTS = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "tcp_user_timeout": str(CONNECT_SECONDS * 1000),
+    "keepalives_idle": str(CONNECT_SECONDS),
+}
+
+
+def _refuse_newer(tx: ReadTransaction) -> str | None:
+    """The revision of the tables, None where there are none; `Unavailable` for one that this release doesn't know."""
+    current = MigrationContext.configure(tx.connection).get_current_revision()
+    if current is not None and current not in {script.revision for script in _releases().walk_revisions()}:
+        message = (
+            f"The database was set up by a newer release of Assay (its tables have the revision {current}, which this "
+            "release does not know). Upgrade Assay here too, or use another database."
+        )
+        raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
+    return current
+
+
+def _releases() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic_config())
 
 
 def _alembic_config() -> Config:

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, insert, select, update
 
-from assay.db.engine import ReadTransaction, WriteTransaction
+from assay.db.engine import CLAIM_LOCK, ReadTransaction, WriteTransaction, take_turn
 from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
 from assay.errors import Conflict, ErrorCode
 from assay.jobs import (
@@ -101,6 +101,11 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
     return _import(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
 
 
+def fail(tx: WriteTransaction, job: Import, *, reason: str, **values: Any) -> Import:
+    """End a job with nothing ingested: what was counted on the way is taken back."""
+    return move(tx, job, State.FAILED, reason=reason, lease_until=None, **_count_columns(Counts()), **values)
+
+
 def note_upload_activity(tx: WriteTransaction, job_id: UUID, *, until: datetime) -> bool:
     """Keep the expiry sweep off a job whose body is coming in; False when the job takes no upload any more."""
     touched = tx.connection.execute(
@@ -115,36 +120,42 @@ def claim_next(tx: WriteTransaction, *, lease: timedelta, running_limit: int) ->
     """Take the next job in line, or None when there is none that may run.
 
     Each dataset's line is served from its head and only while no job of that dataset runs; between datasets, the one
-    that has waited longest since its last claim comes first. A workspace has at most `running_limit` jobs running.
+    that has waited longest, since its last claim or since its first job came, is served first. A workspace has at
+    most `running_limit` jobs running.
     """
-    ahead = jobs.alias("ahead")
-    running = jobs.alias("running")
-    earlier_in_line = and_(
-        ahead.c.state == State.QUEUED.value,
-        or_(
-            ahead.c.uploaded_at < jobs.c.uploaded_at,
-            and_(ahead.c.uploaded_at == jobs.c.uploaded_at, ahead.c.id < jobs.c.id),
-        ),
+    # Claims take turns: each sees all that was claimed before it, so limit, order and fairness hold exactly.
+    take_turn(tx, CLAIM_LOCK)
+    is_queued = jobs.c.state == State.QUEUED.value
+    is_running = jobs.c.state == State.PROCESSING.value
+    line = (
+        select(jobs.c.dataset_id, func.min(jobs.c.uploaded_at).label("head_since"))
+        .where(is_queued)
+        .group_by(jobs.c.dataset_id)
+        .subquery("line")
     )
-    is_blocked = exists().where(
-        ahead.c.dataset_id == jobs.c.dataset_id,
-        ahead.c.id != jobs.c.id,
-        or_(ahead.c.state == State.PROCESSING.value, earlier_in_line),
+    is_head = and_(jobs.c.dataset_id == line.c.dataset_id, jobs.c.uploaded_at == line.c.head_since)
+    full_workspaces = (
+        select(jobs.c.workspace_id)
+        .where(is_running)
+        .group_by(jobs.c.workspace_id)
+        .having(func.count() >= running_limit)
     )
-    running_of_workspace = (
-        select(func.count())
-        .select_from(running)
-        .where(running.c.workspace_id == jobs.c.workspace_id, running.c.state == State.PROCESSING.value)
-        .scalar_subquery()
+    waiting_since = case(
+        (datasets.c.last_claimed_at > line.c.head_since, datasets.c.last_claimed_at), else_=line.c.head_since
     )
     candidate = (
         select(jobs)
+        .join(line, is_head)
         .join(datasets, datasets.c.id == jobs.c.dataset_id)
-        .where(jobs.c.state == State.QUEUED.value, ~is_blocked, running_of_workspace < running_limit)
-        .order_by(datasets.c.last_claimed_at, jobs.c.uploaded_at, jobs.c.id)
+        .where(
+            is_queued,
+            jobs.c.dataset_id.not_in(select(jobs.c.dataset_id).where(is_running)),
+            jobs.c.workspace_id.not_in(full_workspaces),
+        )
+        .order_by(waiting_since, jobs.c.uploaded_at, jobs.c.id)
         .limit(1)
-        # Workers that claim at once each lock another candidate instead of waiting for the same one.
-        .with_for_update(of=jobs, skip_locked=True)
+        # What another transaction has in its hands, a cancelled job for one, is passed over: a claim waits for no row.
+        .with_for_update(of=[jobs, datasets], skip_locked=True, key_share=True)
     )
     row = tx.connection.execute(candidate).one_or_none()
     return None if row is None else _claim(tx, _import(row), lease=lease)
@@ -185,7 +196,7 @@ def record_progress(tx: WriteTransaction, lease: Lease, counts: Counts) -> None:
 def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: State, reason: str | None) -> Import:
     """End a job and make its records visible, all in the caller's transaction: parts, counts, state."""
     dataset_id = lease.job.dataset_id
-    held = select(datasets.c.record_count).where(datasets.c.id == dataset_id).with_for_update()
+    held = select(datasets.c.record_count).where(datasets.c.id == dataset_id).with_for_update(key_share=True)
     first_row: int = tx.connection.execute(held).scalar_one()
     ended = move(
         tx,
@@ -196,25 +207,31 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
         errors=json.dumps([[error.record_index, error.field, error.reason] for error in outcome.errors]),
         **_count_columns(outcome.counts),
     )
+    part_rows = []
     for part in outcome.parts:
-        tx.connection.execute(
-            insert(parts).values(
-                dataset_id=dataset_id,
-                first_row=first_row,
-                job_id=lease.job.id,
-                key=part.key,
-                record_count=part.record_count,
-                size_bytes=part.size_bytes,
-                schema_version=lease.schema_version,
-            )
+        part_rows.append(
+            {
+                "dataset_id": dataset_id,
+                "first_row": first_row,
+                "job_id": ended.id,
+                "key": part.key,
+                "record_count": part.record_count,
+                "size_bytes": part.size_bytes,
+                "schema_version": lease.schema_version,
+            }
         )
         first_row += part.record_count
+    if part_rows:
+        tx.connection.execute(insert(parts), part_rows)
     tx.connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(record_count=first_row))
     first_fault = 0
+    fault_rows = []
     for faults in outcome.rejections:
         row = {"job_id": ended.id, "first_fault": first_fault, "key": faults.key, "fault_count": faults.fault_count}
-        tx.connection.execute(insert(rejection_parts).values(row))
+        fault_rows.append(row)
         first_fault += faults.fault_count
+    if fault_rows:
+        tx.connection.execute(insert(rejection_parts), fault_rows)
     return ended
 
 
@@ -225,11 +242,11 @@ def give_back(tx: WriteTransaction, lease: Lease, *, reason: str, was_lost: bool
     return move(tx, job, State.QUEUED, reason=reason, lease_until=None, lost_attempts=lost)
 
 
-def list_lapsed(tx: ReadTransaction) -> list[tuple[Lease, int]]:
-    """The jobs whose worker has been silent past its lease, each with how many attempts it lost before this one."""
+def list_lapsed(tx: ReadTransaction) -> list[Lease]:
+    """The leases that have run out: their workers have been silent for too long."""
     statement = select(jobs).where(jobs.c.state == State.PROCESSING.value, jobs.c.lease_until < tx.now())
     return [
-        (Lease(job=_import(row), attempt=row.attempt, schema_version=row.schema_version), row.lost_attempts)
+        Lease(job=_import(row), attempt=row.attempt, schema_version=row.schema_version)
         for row in tx.connection.execute(statement)
     ]
 
@@ -244,6 +261,17 @@ def list_expired(tx: ReadTransaction) -> list[Import]:
     now = tx.now()
     statement = select(jobs).where(
         jobs.c.state == State.UNINITIALISED.value, jobs.c.expires_at < now, jobs.c.upload_active_until < now
+    )
+    return [_import(row) for row in tx.connection.execute(statement)]
+
+
+def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
+    """The jobs that wait for an upload with none known to be coming in, the newest first."""
+    statement = (
+        select(jobs)
+        .where(jobs.c.state == State.UNINITIALISED.value, jobs.c.upload_active_until < tx.now())
+        .order_by(jobs.c.id.desc())
+        .limit(limit)
     )
     return [_import(row) for row in tx.connection.execute(statement)]
 
@@ -263,6 +291,13 @@ def list_unswept(tx: ReadTransaction, *, limit: int) -> list[Import]:
         .limit(limit)
     )
     return [_import(row) for row in tx.connection.execute(statement)]
+
+
+def list_output_keys(tx: ReadTransaction, job_id: UUID) -> set[str]:
+    """The keys of everything that a job's commit made visible."""
+    of_parts = select(parts.c.key).where(parts.c.job_id == job_id)
+    of_rejections = select(rejection_parts.c.key).where(rejection_parts.c.job_id == job_id)
+    return set(tx.connection.execute(of_parts.union_all(of_rejections)).scalars())
 
 
 def mark_swept(tx: WriteTransaction, job_id: UUID) -> None:

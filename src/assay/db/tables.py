@@ -122,6 +122,14 @@ jobs = Table(
     Column("files_swept", Boolean, nullable=False, default=False),
     Index("jobs_of_dataset", "dataset_id", "id"),
     Index("jobs_in_line", "state", "dataset_id", "uploaded_at", "id"),
+    Index("jobs_of_file", "file_key", unique=True),
+    # Nearly all jobs have been swept; each engine finds the rest here if the query says the same in the same words.
+    Index(
+        "jobs_unswept",
+        "state",
+        sqlite_where=text("files_swept IS 0"),
+        postgresql_where=text("files_swept IS false"),
+    ),
     # One job of a dataset runs at a time; the database itself holds to it.
     Index(
         "one_processing_job_per_dataset",
@@ -156,6 +164,7 @@ parts = Table(
     Column("record_count", BigInteger, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("schema_version", Integer, nullable=False),
+    Index("parts_of_job", "job_id"),
 )
 
 rejection_parts = Table(

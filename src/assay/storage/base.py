@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from assay.errors import ErrorCode, Invalid
 
@@ -114,10 +114,17 @@ class StorageOptions:
     environment: Mapping[str, str]
 
 
+def split_url(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise Invalid(f"Storage URL {url!r} is not a URL: {error}.", code=ErrorCode.INVALID_SETTING) from error
+
+
 def _open_local(url: str, options: StorageOptions) -> Storage:
     from assay.storage.local import open_local
 
-    parts = urlsplit(url)
+    parts = split_url(url)
     is_foreign = parts.netloc not in ("", "localhost") or not parts.path.startswith("/")
     if parts.scheme and (is_foreign or parts.query or parts.fragment):
         raise Invalid(
@@ -148,7 +155,7 @@ def open_storage(url: str, *, signing_key: bytes, base_url: str) -> Storage:
     empty. This is the one place outside the settings that reads the environment: the AWS variables are not ours but a
     convention that every tool on a machine shares, and the worker of another machine has its own credentials there.
     """
-    scheme = urlsplit(url).scheme if "://" in url or url.startswith(("file:", "s3:")) else ""
+    scheme = url.partition(":")[0] if "://" in url or url.startswith(("file:", "s3:")) else ""
     if scheme not in STORAGES:
         known = ", ".join(f"{name}://" for name in STORAGES if name)
         raise Invalid(

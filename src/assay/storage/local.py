@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 UPLOADS_PATH = "/uploads"  # an upload URL is <base URL>/uploads/<token>
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MISSING = (FileNotFoundError, NotADirectoryError)
-_PLACING_TRIES = 5
+_PLACING_TRIES = 20
 
 _Move = Callable[[Path, Path], None]
 
@@ -295,7 +295,7 @@ class LocalStorage:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 move(temporary, path)
                 break
-            except FileNotFoundError:  # a delete removed the folder just now, as it was empty
+            except (FileNotFoundError, FileExistsError):  # a delete removed a folder just now, as it was empty
                 if attempt + 1 == _PLACING_TRIES:
                     raise
         # Up to the root every time: another process may have made a folder a moment ago and not have synced it yet.
@@ -307,15 +307,16 @@ class LocalStorage:
 
 def open_local(root: Path, *, signing_key: bytes, base_url: str) -> LocalStorage:
     """Make the folder if need be, and open it. `Invalid` when it can't serve as one."""
-    real = Path(os.path.realpath(root))
     try:
+        real = Path(os.path.realpath(root))
         if not (real / TEMPORARY).is_dir():
             (real / TEMPORARY).mkdir(parents=True, exist_ok=True)
             for folder in (real, real.parent):
                 _sync_folder(folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise Invalid(
-            f"The storage folder {root} can't be used: {error.strerror}. Name a folder that this user can write to.",
+            f"The storage folder {root} can't be used: {reason}. Name a folder that this user can write to.",
             code=ErrorCode.INVALID_SETTING,
         ) from error
     return LocalStorage(root=real, signing_key=signing_key, base_url=base_url)

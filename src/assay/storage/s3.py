@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
 from assay.errors import ErrorCode, Invalid, Unavailable
-from assay.storage.base import Stored, check_key, check_range
+from assay.storage.base import Stored, check_key, check_range, split_url
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -184,7 +183,7 @@ def _stored(meta: ObjectMeta) -> Stored:
 
 
 def _read_place(url: str, environment: Mapping[str, str]) -> S3Place:
-    parts = urlsplit(url)
+    parts = split_url(url)
     prefix = parts.path.strip("/")
     try:
         is_understood = bool(parts.netloc) and not (parts.query or parts.fragment) and (not prefix or check_key(prefix))

@@ -86,6 +86,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("jobs_in_line", "jobs", ["state", "dataset_id", "uploaded_at", "id"], unique=False)
+    op.create_index("jobs_of_file", "jobs", ["file_key"], unique=True)
+    op.create_index(
+        "jobs_unswept",
+        "jobs",
+        ["state"],
+        unique=False,
+        sqlite_where=sa.text("files_swept IS 0"),
+        postgresql_where=sa.text("files_swept IS false"),
+    )
     op.create_index("jobs_of_dataset", "jobs", ["dataset_id", "id"], unique=False)
     op.create_index(
         "one_processing_job_per_dataset",
@@ -130,6 +139,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("dataset_id", "first_row"),
     )
+    op.create_index("parts_of_job", "parts", ["job_id"], unique=False)
     op.create_table(
         "rejection_parts",
         sa.Column("job_id", sa.String(36), nullable=False),

@@ -1,0 +1,104 @@
+"""What a child of the engine does: one chunk from the upload to its part, without a database.
+
+Runs in a process pool or on a cluster; everything it needs comes in its task, and it opens the storage by itself.
+"""
+
+import multiprocessing
+import multiprocessing.process
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from assay.jobs import NewPart, RejectionPart
+from assay.kernel.chunks import ChunkTask, check_chunk
+from assay.kernel.write import drop_rows, parquet_bytes
+from assay.storage.base import Storage, open_storage
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """A chunk to check: where the upload lies, and under which folders its outputs go."""
+
+    storage_url: str
+    upload_key: str
+    parts_folder: str
+    rejections_folder: str
+    task: ChunkTask
+
+
+@dataclass(frozen=True)
+class ChunkOutcome:
+    """What became of a chunk: counts, the ids of what its part holds (16 bytes each), and the first faults.
+
+    Nothing of it is visible before the job's commit names the part.
+    """
+
+    accepted_count: int
+    rejected_count: int
+    ids: np.ndarray
+    part: NewPart | None
+    rejections: RejectionPart | None
+    first_faults: list[tuple[int, str, str]]
+
+
+def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
+    storage = _storage(chunk.storage_url)
+    place = chunk.task.chunk
+    result = check_chunk(storage.read_range(chunk.upload_key, place.offset, place.length), chunk.task)
+    name = f"part-{place.index:05d}.parquet"
+    part = None
+    if result.table.num_rows:
+        data = parquet_bytes(result.table)
+        key = f"{chunk.parts_folder}/{name}"
+        storage.put(key, data)
+        part = NewPart(key=key, record_count=result.table.num_rows, size_bytes=data.size)
+    rejections = None
+    if result.rejections.num_rows:
+        key = f"{chunk.rejections_folder}/{name}"
+        storage.put(key, parquet_bytes(result.rejections))
+        rejections = RejectionPart(key=key, fault_count=result.rejections.num_rows)
+    return ChunkOutcome(
+        accepted_count=result.accepted_count,
+        rejected_count=result.rejected_count,
+        ids=result.ids,
+        part=part,
+        rejections=rejections,
+        first_faults=result.first_faults,
+    )
+
+
+def run_without_rows(storage_url: str, part: NewPart, row_indices: np.ndarray) -> NewPart | None:
+    """Write a part again without some of its rows, beside the old one; None when nothing is left."""
+    storage = _storage(storage_url)
+    rest = drop_rows(storage.read_range(part.key, 0, part.size_bytes), row_indices)
+    if rest is None:
+        return None
+    key = part.key.removesuffix(".parquet") + "-unique.parquet"
+    storage.put(key, rest)
+    return NewPart(key=key, record_count=part.record_count - len(row_indices), size_bytes=rest.size)
+
+
+@lru_cache(maxsize=4)
+def _storage(url: str) -> Storage:
+    return open_storage(url, signing_key=b"", base_url="")
+
+
+def warm_up() -> None:
+    """A task that does nothing: importing this module has loaded the kernel by then."""
+
+
+def prepare_child() -> None:
+    """For a pool's child: leave Ctrl-C to the parent, and never outlive it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent,), name="outlive-guard", daemon=True).start()
+
+
+def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

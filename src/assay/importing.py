@@ -1,0 +1,138 @@
+"""One attempt at one job: the file's chunks through the engine, in order, to an outcome ready to be committed.
+
+Knows storage, engine and kernel, no database: what it finds out on the way it tells through the callbacks it is given.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+
+from assay.chunk_runs import ChunkOutcome, StoredChunk, run_chunk, run_without_rows
+from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, RejectionPart
+from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
+from assay.kernel.identity import SeenIds
+from assay.schema import DatasetSchema
+from assay.storage.base import Storage
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What an attempt needs to know. The folders are the attempt's own: no other attempt writes there."""
+
+    dataset_id: UUID
+    upload_key: str
+    size_bytes: int
+    format: str
+    schema: DatasetSchema
+    parts_folder: str
+    rejections_folder: str
+    storage_url: str
+    chunk_bytes: int
+    record_limit_bytes: int
+
+
+@dataclass
+class _Found:
+    """What the chunks that have come back so far add up to."""
+
+    counts: Counts = field(default_factory=Counts)
+    errors: list[RecordError] = field(default_factory=list)
+    # A part that had to be written again, without its duplicates, is still on its way.
+    parts: list[NewPart | Future[NewPart | None]] = field(default_factory=list)
+    rejections: list[RejectionPart] = field(default_factory=list)
+
+
+def import_file(
+    plan: ImportPlan,
+    *,
+    storage: Storage,
+    engine: Executor,
+    chunks_at_once: int,
+    known_ids: Iterable[np.ndarray],
+    on_progress: Callable[[Counts], None],
+) -> Outcome:
+    """Check the whole upload. `on_progress` is called after each chunk, in file order; what it raises ends the attempt.
+
+    Raises `FileFault` (from the kernel) when the file can't be used, whatever the storage or the engine raise when
+    they can't go on. At most `chunks_at_once` chunks are under way, so memory is bounded whatever the file's size.
+    """
+    seen = SeenIds(known_ids)
+    found = _Found()
+    for chunk, outcome in _in_order(plan, storage=storage, engine=engine, chunks_at_once=chunks_at_once):
+        duplicates = seen.add(outcome.ids)
+        _add(found, chunk, outcome, duplicate_count=len(duplicates))
+        if outcome.part is not None:
+            if len(duplicates) == 0:
+                found.parts.append(outcome.part)
+            elif len(duplicates) < outcome.part.record_count:
+                found.parts.append(engine.submit(run_without_rows, plan.storage_url, outcome.part, duplicates))
+        on_progress(found.counts)
+    parts = [part.result() if isinstance(part, Future) else part for part in found.parts]
+    return Outcome(
+        counts=found.counts,
+        errors=tuple(found.errors),
+        parts=tuple(part for part in parts if part is not None),
+        rejections=tuple(found.rejections),
+    )
+
+
+def _in_order(
+    plan: ImportPlan, *, storage: Storage, engine: Executor, chunks_at_once: int
+) -> Iterator[tuple[Chunk, ChunkOutcome]]:
+    chunks = plan_chunks(
+        lambda offset, length: storage.read_range(plan.upload_key, offset, length),
+        size_bytes=plan.size_bytes,
+        format=plan.format,
+        schema=plan.schema,
+        chunk_bytes=plan.chunk_bytes,
+        record_limit_bytes=plan.record_limit_bytes,
+    )
+    under_way: deque[tuple[Chunk, Future[ChunkOutcome]]] = deque()
+    try:
+        for chunk in chunks:
+            if len(under_way) == chunks_at_once:
+                yield _next_result(under_way)
+            under_way.append((chunk, engine.submit(run_chunk, _stored_chunk(plan, chunk))))
+        while under_way:
+            yield _next_result(under_way)
+    finally:
+        for _, future in under_way:
+            future.cancel()
+
+
+def _next_result(under_way: deque[tuple[Chunk, Future[ChunkOutcome]]]) -> tuple[Chunk, ChunkOutcome]:
+    chunk, future = under_way.popleft()
+    return chunk, future.result()
+
+
+def _stored_chunk(plan: ImportPlan, chunk: Chunk) -> StoredChunk:
+    return StoredChunk(
+        storage_url=plan.storage_url,
+        upload_key=plan.upload_key,
+        parts_folder=plan.parts_folder,
+        rejections_folder=plan.rejections_folder,
+        task=ChunkTask(
+            chunk=chunk,
+            format=plan.format,
+            schema=plan.schema,
+            dataset_id=plan.dataset_id,
+            record_limit_bytes=plan.record_limit_bytes,
+        ),
+    )
+
+
+def _add(found: _Found, chunk: Chunk, outcome: ChunkOutcome, *, duplicate_count: int) -> None:
+    found.counts = Counts(
+        accepted=found.counts.accepted + outcome.accepted_count,
+        rejected=found.counts.rejected + outcome.rejected_count,
+        duplicate=found.counts.duplicate + duplicate_count,
+        processed_offset=chunk.offset + chunk.length,
+    )
+    room = INLINE_ERRORS - len(found.errors)
+    found.errors.extend(RecordError(*fault) for fault in outcome.first_faults[:room])
+    if outcome.rejections is not None:
+        found.rejections.append(outcome.rejections)

@@ -1,0 +1,290 @@
+"""What the product does: one function for each thing that changes, each in one transaction of its own.
+
+Plain values in and out; nothing here sees a request. Reading and writing of files happens outside the transactions.
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from assay.db import datasets, jobs, tokens
+from assay.db.datasets import Dataset, NewDataset
+from assay.db.engine import Database, WriteTransaction
+from assay.db.tokens import NewToken, Role, Token
+from assay.errors import Conflict, ErrorCode, Invalid, NotFound
+from assay.fileformats import FILE_FORMATS, format_of_filename
+from assay.ids import new_id
+from assay.jobs import TERMINAL, Import, Lease, NewImport, State
+from assay.schema import parse_schema, schema_to_json
+from assay.storage.base import Storage
+
+DEFAULT_WORKSPACE = "default"
+MAX_FILENAME_CHARACTERS = 255
+LOST_ATTEMPTS_LIMIT = 3
+JOBS_A_LOOK = 1000
+UPLOAD_SIGNING_KEY = "upload_signing_key"
+WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def create_token(
+    db: Database, workspace_id: str, *, name: str, role: Role, expires_at: datetime | None
+) -> tuple[Token, str]:
+    """A new token and its text, which is nowhere else: it is stored hashed. Makes the workspace if need be."""
+    text = tokens.random_token()
+    with db.write() as tx:
+        return _add_token(tx, workspace_id, name=name, role=role, expires_at=expires_at, text=text), text
+
+
+def bootstrap(db: Database, *, token_text: str) -> str | None:
+    """On an empty database: the workspace `default` with a writer's token, whose text is returned once.
+
+    `token_text` sets the text; where it is empty a random one is made. None when there are tokens already.
+    """
+    text = token_text or tokens.random_token()
+    with db.write() as tx:
+        if tokens.has_tokens(tx):
+            return None
+        _add_token(tx, DEFAULT_WORKSPACE, name="bootstrap", role=Role.WRITER, expires_at=None, text=text)
+    return text
+
+
+def _add_token(
+    tx: WriteTransaction, workspace_id: str, *, name: str, role: Role, expires_at: datetime | None, text: str
+) -> Token:
+    if not WORKSPACE_ID.fullmatch(workspace_id):
+        message = "A workspace id has 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first."
+        raise Invalid(message, code=ErrorCode.INVALID_REQUEST)
+    if not name.strip() or len(name) > 255:
+        raise Invalid("A token's name has 1 to 255 characters.", code=ErrorCode.INVALID_REQUEST)
+    if expires_at is not None and expires_at <= tx.now():
+        raise Invalid("The token would have expired already; give a time to come.", code=ErrorCode.INVALID_REQUEST)
+    tokens.insert_workspace(tx, workspace_id)
+    new = NewToken(id=new_id(), workspace_id=workspace_id, name=name, role=role, expires_at=expires_at)
+    return tokens.insert_token(tx, new, text=text)
+
+
+def revoke_token(db: Database, token_id: UUID) -> None:
+    with db.write() as tx:
+        tokens.revoke_token(tx, token_id)
+
+
+def upload_signing_key(db: Database) -> bytes:
+    """The key that signs upload URLs: made once, and the same for every process on this database."""
+    with db.write() as tx:
+        return tokens.get_or_make_secret(tx, UPLOAD_SIGNING_KEY)
+
+
+def create_dataset(db: Database, workspace_id: str, *, name: str, created_by: str, schema: Any | None) -> Dataset:
+    """A new dataset. Raises `Invalid` with every fault of the schema, if one is given."""
+    body = None if schema is None else schema_to_json(parse_schema(schema))
+    new = NewDataset(id=new_id(), workspace_id=workspace_id, name=name, created_by=created_by)
+    with db.write() as tx:
+        datasets.insert_dataset(tx, new)
+        if body is not None:
+            datasets.insert_schema(tx, new.id, version=1, body=body)
+        return require_dataset(datasets.get_dataset(tx, new.id))
+
+
+def publish_schema(db: Database, dataset_id: UUID, schema: Any) -> Dataset:
+    """Set a dataset's schema. The first one releases every waiting import to the queue, in upload order.
+
+    The schema that the dataset has already changes nothing; another one is a `Conflict`.
+    """
+    body = schema_to_json(parse_schema(schema))
+    with db.write() as tx:
+        datasets.lock_dataset(tx, dataset_id)
+        dataset = require_dataset(datasets.get_dataset(tx, dataset_id))
+        if dataset.schema_version is None:
+            datasets.insert_schema(tx, dataset_id, version=1, body=body)
+            for job in jobs.list_in_state(tx, dataset_id, State.PENDING_SCHEMA):
+                jobs.move(tx, job, State.QUEUED)
+        elif list(_flattened(dataset.schema)) != list(_flattened(body)):
+            message = "The dataset has a schema already, and changing it is not supported yet; create a new dataset."
+            raise Conflict(message, code=ErrorCode.SCHEMA_ALREADY_SET)
+        return require_dataset(datasets.get_dataset(tx, dataset_id))
+
+
+def _flattened(value: Any, path: str = "") -> Any:
+    """A JSON value's leaves with their paths, in order: equality of schemas includes the order of their fields."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flattened(inner, f"{path}/{key}")
+    else:
+        yield path, value
+
+
+@dataclass(frozen=True)
+class UploadOffer:
+    """An import that waits for its file, and the URL that takes it."""
+
+    job: Import
+    url: str
+
+
+def start_import(
+    db: Database, storage: Storage, dataset_id: UUID, *, filename: str, valid_seconds: int, max_bytes: int
+) -> UploadOffer:
+    """Record an import and hand out the URL for its file. `Invalid` for a name with no known extension."""
+    file_format = _format_of(filename)
+    import_id = new_id()
+    key = f"{import_folder(dataset_id, 'uploads', import_id)}/{_safe_name(filename)}"
+    content_type = FILE_FORMATS[file_format].content_type
+    with db.write() as tx:
+        dataset = require_dataset(datasets.get_dataset(tx, dataset_id))
+        # Whole seconds, so that the time shown is the time signed.
+        expires_at = tx.now().replace(microsecond=0) + timedelta(seconds=valid_seconds)
+        new = NewImport(
+            id=import_id,
+            dataset_id=dataset_id,
+            filename=filename,
+            format=file_format,
+            content_type=content_type,
+            file_key=key,
+            expires_at=expires_at,
+        )
+        job = jobs.insert_import(tx, new, workspace_id=dataset.workspace_id)
+    url = storage.upload_url(key, content_type=content_type, expires_at=expires_at, max_bytes=max_bytes)
+    return UploadOffer(job=job, url=url)
+
+
+def import_folder(dataset_id: UUID, kind: str, import_id: UUID) -> str:
+    """Where an import's files of one kind (`uploads`, `parts`, `rejections`) lie in the storage."""
+    return f"datasets/{dataset_id}/{kind}/{import_id}"
+
+
+def _format_of(filename: str) -> str:
+    endings = " or ".join(row.extension for row in FILE_FORMATS.values())
+    if len(filename) > MAX_FILENAME_CHARACTERS:
+        message = f"The file name has {len(filename)} characters; at most {MAX_FILENAME_CHARACTERS} are taken."
+        raise Invalid(message, code=ErrorCode.INVALID_FILE_NAME)
+    if any(ord(letter) < 32 or ord(letter) == 127 or "\ud800" <= letter <= "\udfff" for letter in filename):
+        raise Invalid("The file name has control characters; rename the file.", code=ErrorCode.INVALID_FILE_NAME)
+    file_format = format_of_filename(filename)
+    if file_format is None:
+        message = f"The file name must end with {endings}; its ending says how the file is read."
+        raise Invalid(message, code=ErrorCode.INVALID_FILE_NAME)
+    return file_format
+
+
+def _safe_name(filename: str) -> str:
+    """The file's name as far as it is fit for a storage key; the real one is kept in the database, for display."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", filename).strip("._-")
+    return name[-100:].lstrip("._-") or "upload"
+
+
+def begin_upload(db: Database, file_key: str, *, quiet_seconds: int) -> Import:
+    """Check that the import of that file still takes an upload, and keep the expiry sweep off it for a while."""
+    with db.write() as tx:
+        job = jobs.find_import_of_file(tx, file_key)
+        if job is None:
+            raise NotFound("The import of this upload URL is gone.", code=ErrorCode.UNKNOWN_IMPORT)
+        if not jobs.note_upload_activity(tx, job.id, until=tx.now() + timedelta(seconds=quiet_seconds)):
+            message = "This import takes no upload any more: it has its file, or has ended. Ask for a new upload URL."
+            raise Conflict(message, code=ErrorCode.ALREADY_UPLOADED)
+        return job
+
+
+def end_upload(db: Database, job: Import) -> None:
+    """An upload broke off: the import waits for another, as before."""
+    with db.write() as tx:
+        jobs.note_upload_activity(tx, job.id, until=tx.now())
+
+
+def finish_upload(db: Database, job: Import, *, size_bytes: int) -> Import:
+    """The upload is whole and durable: put the import in its dataset's line, or let it wait for a schema.
+
+    Where somebody noticed the file first, the import is given back as it is by now.
+    """
+    with db.write() as tx:
+        # The first schema must find this import waiting, or this import must find the schema.
+        datasets.lock_dataset(tx, job.dataset_id)
+        dataset = require_dataset(datasets.get_dataset(tx, job.dataset_id))
+        now_stands = require_import(jobs.get_import(tx, job.dataset_id, job.id))
+        if now_stands.uploaded_at is not None:
+            return now_stands
+        to = State.PENDING_SCHEMA if dataset.schema_version is None else State.QUEUED
+        return jobs.move(tx, job, to, uploaded_at=tx.now(), size_bytes=size_bytes)
+
+
+def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int) -> Import:
+    """Look whether a waiting import's file has come without anybody saying so, and move the import if it has."""
+    stored = storage.stat(job.file_key) if job.state is State.UNINITIALISED else None
+    if stored is None:
+        return job
+    if stored.size_bytes <= max_bytes:
+        return finish_upload(db, job, size_bytes=stored.size_bytes)
+    reason = f"The upload has {stored.size_bytes:,} bytes; at most {max_bytes:,} are taken. Split the file."
+    with suppress(Conflict), db.write() as tx:
+        jobs.fail(tx, job, reason=reason, uploaded_at=tx.now())
+    return get_import(db, job.dataset_id, job.id)
+
+
+def notice_uploads(db: Database, storage: Storage, *, max_bytes: int) -> int:
+    """Look for the files of all waiting imports, for those that nobody polls; how many have come."""
+    with db.read() as tx:
+        waiting = jobs.list_quiet(tx, limit=JOBS_A_LOOK)
+    noticed = [notice_upload(db, storage, job, max_bytes=max_bytes) for job in waiting]
+    return sum(job.state is not State.UNINITIALISED for job in noticed)
+
+
+def expire_imports(db: Database, storage: Storage, *, max_bytes: int) -> int:
+    """End the imports whose URL ran out unused; one whose file came in the end is moved on instead."""
+    with db.read() as tx:
+        expired = jobs.list_expired(tx)
+    for job in expired:
+        if notice_upload(db, storage, job, max_bytes=max_bytes).state is State.UNINITIALISED:
+            reason = "The upload URL expired before a file was uploaded. Ask for a new upload URL."
+            with suppress(Conflict), db.write() as tx:  # moved on in the meantime, which is as good
+                jobs.fail(tx, job, reason=reason)
+    return len(expired)
+
+
+def return_lapsed(db: Database) -> int:
+    """Give back the jobs whose worker fell silent; the third lost attempt ends a job."""
+    with db.read() as tx:
+        lapsed = jobs.list_lapsed(tx)
+    for lease in lapsed:
+        reason = f"The worker of attempt {lease.attempt} fell silent."
+        with suppress(Conflict), db.write() as tx:  # it went on by itself in the meantime, which is as good
+            lose_attempt(tx, lease, reason=reason)
+    return len(lapsed)
+
+
+def lose_attempt(tx: WriteTransaction, lease: Lease, *, reason: str) -> Import:
+    """Return a job whose attempt was lost to the queue, or end it if that happened too often."""
+    if jobs.count_lost_attempts(tx, lease.job.id) + 1 < LOST_ATTEMPTS_LIMIT:
+        return jobs.give_back(tx, lease, reason=reason, was_lost=True)
+    message = (
+        f"The service lost {LOST_ATTEMPTS_LIMIT} attempts at this import and gave up; the file may be fine. "
+        f"Last: {reason} Ask for a new upload URL to try again, and tell whoever runs the service."
+    )
+    return jobs.fail(tx, lease.job, reason=message)
+
+
+def cancel_import(db: Database, dataset_id: UUID, import_id: UUID) -> Import:
+    """End a job that is not terminal; a worker that has it in hand loses it. `Conflict` for a terminal one."""
+    with db.write() as tx:
+        job = require_import(jobs.get_import(tx, dataset_id, import_id))
+        if job.state in TERMINAL:
+            raise Conflict(f"The import has ended already: it is {job.state.value}.", code=ErrorCode.ALREADY_ENDED)
+        return jobs.fail(tx, job, reason="Cancelled")
+
+
+def get_import(db: Database, dataset_id: UUID, import_id: UUID) -> Import:
+    with db.read() as tx:
+        return require_import(jobs.get_import(tx, dataset_id, import_id))
+
+
+def require_dataset(dataset: Dataset | None) -> Dataset:
+    if dataset is None:
+        raise NotFound("There is no such dataset.", code=ErrorCode.UNKNOWN_DATASET)
+    return dataset
+
+
+def require_import(job: Import | None) -> Import:
+    if job is None:
+        raise NotFound("The dataset has no such import.", code=ErrorCode.UNKNOWN_IMPORT)
+    return job

@@ -1,0 +1,102 @@
+"""Opens what one server process needs, serves until a signal, and closes it all again in good order."""
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from assay.config import Settings, option_of, variable_of
+from assay.errors import ErrorCode, Invalid
+from assay.opening import open_migrated
+from assay.operations import bootstrap, upload_signing_key
+from assay.storage.base import open_storage
+from assay.web.app import create_app
+from assay.web.services import Services
+from assay.worker import Worker
+
+log = logging.getLogger("assay")
+
+GRACE_SECONDS = 5
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[Services]:
+    """Database, storage and, unless `workers` is 0, a running worker; all ended when the block ends."""
+    db = open_migrated(settings)
+    try:
+        # The routes know the address that uploads go to; the storage only signs the path.
+        storage = open_storage(settings.resolved_storage_url(), signing_key=upload_signing_key(db), base_url="")
+        worker = Worker(db, storage, settings) if settings.workers else None
+        if worker is not None:
+            worker.start()
+        try:
+            wake = worker.nudge if worker is not None else _nobody_to_wake
+            yield Services(settings=settings, db=db, storage=storage, wake_worker=wake)
+        finally:
+            if worker is not None:
+                worker.stop()
+    finally:
+        db.close()
+
+
+def _exit_in_order(_signal: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _nobody_to_wake() -> None:
+    """Workers elsewhere look for jobs by themselves."""
+
+
+class _Server(uvicorn.Server):
+    """Says when it accepts connections: the library has no other hook for that."""
+
+    on_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready()
+
+
+def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C. `say` gets what the person who started it must see: the token, the address."""
+    listener = _listen(settings)
+    # As an exception, so that what is open gets closed: at start-up, and when the server, once down, hands it on.
+    signal.signal(signal.SIGTERM, _exit_in_order)
+    with listener, open_services(settings) as services:
+        first_token = bootstrap(services.db, token_text=settings.bootstrap_token)
+        if first_token is not None and not settings.bootstrap_token:
+            say(f"First start: your token is {first_token} (workspace 'default', writer). It is not shown again.")
+        config = uvicorn.Config(
+            create_app(services),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            proxy_headers=False,
+        )
+        server = _Server(config)
+        host, port = listener.getsockname()[:2]
+        shown_host = f"[{host}]" if ":" in host else host
+        server.on_ready = lambda: say(f"Assay is ready at http://{shown_host}:{port}")
+        server.run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        message = (
+            f"Can't listen on {settings.host} port {settings.port}: {error.strerror}. "
+            f"Choose another with {option_of('port')} or {variable_of('port')}."
+        )
+        raise Invalid(message, code=ErrorCode.INVALID_SETTING) from error
+    listener.set_inheritable(False)
+    return listener

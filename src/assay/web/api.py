@@ -1,0 +1,312 @@
+"""The JSON routes. Each parses, authorises, calls one function and returns."""
+
+import asyncio
+import time
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from assay.db import datasets, jobs
+from assay.db.tokens import Token
+from assay.errors import ErrorCode, Invalid, NotFound
+from assay.ids import parse_id
+from assay.jobs import SETTLED, Import
+from assay.operations import (
+    cancel_import,
+    create_dataset,
+    get_import,
+    notice_upload,
+    publish_schema,
+    require_dataset,
+    start_import,
+)
+from assay.reading import read_datapoints
+from assay.web.auth import Reader, Writer, check_workspace, dataset_for
+from assay.web.bodies import StrictJsonRequest, datapoint_body, dataset_body, import_body, status_body
+from assay.web.errors import responses
+from assay.web.services import Services, WithServices
+from assay.wire import (
+    DatapointBody,
+    DatasetBody,
+    DatasetPatchBody,
+    DatasetStatusBody,
+    ImportBody,
+    NewDatasetBody,
+    Page,
+    UploadUrlBody,
+)
+
+BASE_PATH = "/api/v1/data-collection"
+IMPORTS_SHOWN = 100
+FIRST_POLL_SECONDS = 0.05
+SLOWEST_POLL_SECONDS = 0.5
+
+
+class StrictJsonRoute(APIRoute):
+    """A route that reads its body as strict JSON: FastAPI takes the request's class from nowhere else."""
+
+    def get_route_handler(self):  # type: ignore[no-untyped-def]  # its type is private to the framework
+        handle = super().get_route_handler()
+
+        async def with_strict_json(request: Request):  # type: ignore[no-untyped-def]
+            return await handle(StrictJsonRequest(request.scope, request.receive))
+
+        return with_strict_json
+
+
+router = APIRouter(prefix=BASE_PATH, route_class=StrictJsonRoute)
+
+DatasetId = Annotated[str, Path(description="The dataset's id.", json_schema_extra={"format": "uuid"})]
+ImportId = Annotated[str, Path(description="The import's id.", json_schema_extra={"format": "uuid"})]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many results a page has.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=100)]
+WaitSeconds = Annotated[
+    float, Query(ge=0, le=60, description="Answer when the job has ended, or after so many seconds.")
+]
+
+
+@router.post(
+    "/datasets",
+    operation_id="create-dataset",
+    summary="Create a dataset",
+    tags=["datasets"],
+    status_code=201,
+    response_model_exclude_unset=True,
+    responses=responses(400, 401, 403, 413),
+)
+def post_dataset(body: NewDatasetBody, services: WithServices, token: Writer) -> DatasetBody:
+    """Without a `schema`, what is uploaded waits in `pending_schema` until one is set."""
+    check_workspace(token, body.workspace_id)
+    dataset = create_dataset(services.db, body.workspace_id, name=body.name, created_by=token.name, schema=body.schema_)
+    return dataset_body(dataset, [])
+
+
+@router.get(
+    "/datasets",
+    operation_id="list-datasets",
+    summary="List datasets",
+    tags=["datasets"],
+    response_model_exclude_unset=True,
+    responses=responses(400, 401, 403),
+)
+def get_datasets(
+    services: WithServices,
+    token: Reader,
+    workspace_id: Annotated[str | None, Query(description="The token's own workspace.", max_length=64)] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[DatasetBody]:
+    """The workspace's datasets, newest first. `imports` is left empty here; ask for one dataset to see them."""
+    check_workspace(token, workspace_id or token.workspace_id)
+    with services.db.read() as tx:
+        found = datasets.list_datasets(tx, token.workspace_id, limit=limit + 1, before=_id_of_cursor(cursor))
+    results = [dataset_body(dataset, []) for dataset in found[:limit]]
+    return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
+
+
+@router.get(
+    "/datasets/{dataset_id}",
+    operation_id="get-dataset",
+    summary="Get a dataset",
+    tags=["datasets"],
+    response_model_exclude_unset=True,
+    responses=responses(401, 403, 404),
+)
+def get_dataset(dataset_id: DatasetId, services: WithServices, token: Reader) -> DatasetBody:
+    return _dataset_answer(services, dataset_for(services, token, dataset_id).id)
+
+
+@router.patch(
+    "/datasets/{dataset_id}",
+    operation_id="set-dataset-schema",
+    summary="Set a dataset's schema",
+    tags=["datasets"],
+    response_model_exclude_unset=True,
+    responses=responses(400, 401, 403, 404, 409, 413),
+)
+def patch_dataset(dataset_id: DatasetId, body: DatasetPatchBody, services: WithServices, token: Writer) -> DatasetBody:
+    """The first schema releases every import that waits in `pending_schema`, in upload order."""
+    dataset = dataset_for(services, token, dataset_id)
+    publish_schema(services.db, dataset.id, body.schema_)
+    services.wake_worker()
+    return _dataset_answer(services, dataset.id)
+
+
+@router.get(
+    "/datasets/{dataset_id}/status",
+    operation_id="get-dataset-status",
+    summary="Get a dataset's status",
+    tags=["datasets"],
+    responses=responses(401, 403, 404),
+)
+def get_dataset_status(dataset_id: DatasetId, services: WithServices, token: Reader) -> DatasetStatusBody:
+    dataset = dataset_for(services, token, dataset_id)
+    with services.db.read() as tx:
+        return status_body(dataset, datasets.count_states(tx, dataset.id))
+
+
+@router.get(
+    "/datasets/{dataset_id}/upload-url/{filename:path}",
+    operation_id="get-dataset-upload-url",
+    summary="Get an upload URL",
+    tags=["imports"],
+    status_code=201,
+    responses=responses(400, 401, 403, 404),
+)
+def get_upload_url(
+    dataset_id: DatasetId,
+    filename: Annotated[str, Path(description="The file's name, ending in .csv or .jsonl.")],
+    request: Request,
+    services: WithServices,
+    token: Writer,
+) -> UploadUrlBody:
+    """Creates an import job that waits for its file."""
+    dataset = dataset_for(services, token, dataset_id)
+    settings = services.settings
+    offer = start_import(
+        services.db,
+        services.storage,
+        dataset.id,
+        filename=filename,
+        valid_seconds=settings.upload_url_seconds,
+        max_bytes=settings.max_upload_bytes,
+    )
+    # Our own upload route's address is known here alone; an object store's URL has its host already.
+    base_url = "" if "://" in offer.url else (settings.base_url or str(request.base_url)).rstrip("/")
+    return UploadUrlBody(
+        dataset_id=dataset.id,
+        import_id=offer.job.id,
+        upload_url=base_url + offer.url,
+        http_method="PUT",
+        content_type=offer.job.content_type,
+        expires_at=offer.job.expires_at,
+        file_key=offer.job.file_key,
+    )
+
+
+@router.get(
+    "/datasets/{dataset_id}/imports",
+    operation_id="list-dataset-imports",
+    summary="List a dataset's imports",
+    tags=["imports"],
+    response_model_exclude_unset=True,
+    responses=responses(400, 401, 403, 404),
+)
+def get_imports(
+    dataset_id: DatasetId, services: WithServices, token: Reader, limit: Limit = 100, cursor: Cursor = None
+) -> Page[ImportBody]:
+    """Newest first."""
+    dataset = dataset_for(services, token, dataset_id)
+    with services.db.read() as tx:
+        found = jobs.list_imports(tx, dataset.id, limit=limit + 1, before=_id_of_cursor(cursor))
+    results = [import_body(job) for job in found[:limit]]
+    return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
+
+
+@router.get(
+    "/datasets/{dataset_id}/imports/{import_id}",
+    operation_id="get-dataset-import-status",
+    summary="Get an import's status",
+    tags=["imports"],
+    response_model_exclude_unset=True,
+    responses=responses(400, 401, 403, 404),
+)
+async def get_import_status(
+    dataset_id: DatasetId, import_id: ImportId, services: WithServices, token: Reader, wait: WaitSeconds = 0
+) -> ImportBody:
+    """Poll this until the status is `complete`, `partial`, `failed` or `pending_schema`, or let `wait` do it."""
+    # A coroutine, since a thread for each waiting client would leave none for the others.
+    deadline = time.monotonic() + wait
+    pause = FIRST_POLL_SECONDS
+    job = await run_in_threadpool(_find_import, services, token, dataset_id, import_id)
+    while job.state not in SETTLED and (left := deadline - time.monotonic()) > 0:
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+        job = await run_in_threadpool(_look_again, services, job)
+    return import_body(job)
+
+
+@router.post(
+    "/datasets/{dataset_id}/imports/{import_id}/cancel",
+    operation_id="cancel-dataset-import",
+    summary="Cancel an import",
+    tags=["imports"],
+    response_model_exclude_unset=True,
+    responses=responses(401, 403, 404, 409),
+)
+def post_cancel(dataset_id: DatasetId, import_id: ImportId, services: WithServices, token: Writer) -> ImportBody:
+    """Ends an import that has not ended yet as `failed`; none of its records will be seen."""
+    dataset = dataset_for(services, token, dataset_id)
+    return import_body(cancel_import(services.db, dataset.id, _import_id(import_id)))
+
+
+@router.get(
+    "/datasets/{dataset_id}/datapoints",
+    operation_id="list-dataset-datapoints",
+    summary="List a dataset's records",
+    tags=["records"],
+    responses=responses(400, 401, 403, 404),
+)
+def get_datapoints(
+    dataset_id: DatasetId, services: WithServices, token: Reader, limit: Limit = 100, cursor: Cursor = None
+) -> Page[DatapointBody]:
+    """The accepted records in a stable order: what later imports add comes after what is there."""
+    dataset = dataset_for(services, token, dataset_id)
+    page = read_datapoints(services.db, services.storage, dataset.id, from_row=_row_of_cursor(cursor), limit=limit)
+    return Page(
+        results=[datapoint_body(datapoint) for datapoint in page.datapoints],
+        next_cursor=None if page.next_row is None else str(page.next_row),
+    )
+
+
+def _dataset_answer(services: Services, dataset_id: UUID) -> DatasetBody:
+    with services.db.read() as tx:
+        dataset = require_dataset(datasets.get_dataset(tx, dataset_id))
+        return dataset_body(dataset, jobs.list_imports(tx, dataset_id, limit=IMPORTS_SHOWN, before=None))
+
+
+def _find_import(services: Services, token: Token, dataset_id: str, import_id: str) -> Import:
+    dataset = dataset_for(services, token, dataset_id)
+    return _noticed(services, get_import(services.db, dataset.id, _import_id(import_id)))
+
+
+def _look_again(services: Services, job: Import) -> Import:
+    return _noticed(services, get_import(services.db, job.dataset_id, job.id))
+
+
+def _noticed(services: Services, job: Import) -> Import:
+    """A poll is also the moment to see that an object store has the file."""
+    noticed = notice_upload(services.db, services.storage, job, max_bytes=services.settings.max_upload_bytes)
+    if noticed.state is not job.state:
+        services.wake_worker()
+    return noticed
+
+
+def _import_id(text: str) -> UUID:
+    identifier = parse_id(text)
+    if identifier is None:
+        raise NotFound("There is no such import: its id is no UUID.", code=ErrorCode.UNKNOWN_IMPORT)
+    return identifier
+
+
+def _id_of_cursor(cursor: str | None) -> UUID | None:
+    identifier = None if cursor is None else parse_id(cursor)
+    if cursor is not None and identifier is None:
+        raise _bad_cursor()
+    return identifier
+
+
+def _row_of_cursor(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+        raise _bad_cursor()
+    return int(cursor)
+
+
+def _bad_cursor() -> Invalid:
+    message = "The cursor is none of ours: send the 'next_cursor' of the page before, or leave it out."
+    return Invalid(message, code=ErrorCode.INVALID_REQUEST)

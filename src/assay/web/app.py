@@ -1,0 +1,74 @@
+"""The application: routes, faults, limits, health, and the API's own description."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.responses import JSONResponse
+
+from assay import __version__
+from assay.errors import AssayError, ErrorCode
+from assay.storage.base import check_storage
+from assay.web import api, uploads
+from assay.web.errors import error_response, install_handlers, responses
+from assay.web.middleware import LimitBody, LogRequests, StripTrailingSlash
+from assay.web.services import Services, WithServices
+
+DESCRIPTION = """\
+Assay takes CSV and JSON Lines files into datasets, checks every record against the dataset's schema,
+keeps the accepted ones and says of each rejected one which field failed and why.
+
+1. Create a dataset with a schema. 2. Ask for an upload URL. 3. `PUT` the file there, with the content type it names.
+4. Poll the import. 5. Read the records.
+"""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The ASGI application over services that the caller opens and closes."""
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="Assay",
+        version=__version__,
+        summary="The import desk for datasets.",
+        description=DESCRIPTION,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.include_router(api.router)
+    app.include_router(uploads.router)
+    app.get(
+        "/healthz",
+        operation_id="health",
+        summary="Is the process alive?",
+        tags=["operation"],
+        responses=responses(),
+    )(_health)
+    app.get(
+        "/readyz",
+        operation_id="readiness",
+        summary="Can the service do its work?",
+        tags=["operation"],
+        responses=responses(503),
+    )(_readiness)
+    install_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(LimitBody, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(StripTrailingSlash)
+    app.add_middleware(LogRequests)
+    return app
+
+
+async def _health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def _readiness(services: WithServices) -> Any:
+    """503 while the database or the storage can't be reached, or the database is not migrated."""
+    try:
+        if not services.db.is_migrated():
+            detail = "The database's tables are not of this release: run 'assay migrate'."
+            return error_response(503, ErrorCode.DATABASE_UNAVAILABLE, detail)
+        check_storage(services.storage)
+    except AssayError as error:
+        return error_response(503, error.code, error.message)
+    return JSONResponse({"status": "ready"})

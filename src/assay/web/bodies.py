@@ -1,0 +1,113 @@
+"""Turns what the product knows into the bodies that the contract describes, and request bytes into strict JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from assay.db.datasets import Dataset
+from assay.jobs import Import, State
+from assay.reading import Datapoint
+from assay.wire import DatapointBody, DatasetBody, DatasetStatusBody, ImportBody, ImportErrorBody, SchemaBody
+
+_WITH_PROGRESS = {State.PROCESSING, State.COMPLETE, State.PARTIAL, State.FAILED}
+
+
+def import_body(job: Import) -> ImportBody:
+    """An import as the contract has it: a key is there only in the states that give it a meaning."""
+    values: dict[str, Any] = {
+        "dataset_id": job.dataset_id,
+        "import_id": job.id,
+        "type": "file_upload",
+        "filename": job.filename,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "status": job.state.value,
+    }
+    counts = job.counts
+    if job.processing_started_at is not None and job.state in _WITH_PROGRESS:
+        values |= {
+            "processing_started_at": job.processing_started_at,
+            "processed_offset": counts.processed_offset,
+            "written_count": counts.written,
+            "duplicate_seen_count": counts.duplicate,
+            "rejected_seen_count": counts.rejected,
+        }
+    if job.state in (State.COMPLETE, State.PARTIAL):
+        values |= {"accepted_count": counts.accepted, "duplicate_count": counts.duplicate}
+    if job.state in (State.PARTIAL, State.FAILED) and counts.rejected:
+        values["rejected_count"] = counts.rejected
+        values["errors"] = [
+            ImportErrorBody(record_index=error.record_index, field=error.field, reason=error.reason)
+            for error in job.errors
+        ]
+    if job.state is State.FAILED:
+        values["reason"] = job.reason or "The import failed."
+    return ImportBody(**values)
+
+
+def dataset_body(dataset: Dataset, imports: Sequence[Import]) -> DatasetBody:
+    return DatasetBody(
+        id=dataset.id,
+        name=dataset.name,
+        created_at=dataset.created_at,
+        created_by=dataset.created_by,
+        workspace_id=dataset.workspace_id,
+        total_datapoint_count=dataset.record_count,
+        schema_version=4,
+        schema_=None if dataset.schema is None else SchemaBody.model_validate(dataset.schema),
+        imports=[import_body(job) for job in imports],
+    )
+
+
+def status_body(dataset: Dataset, states: dict[State, int]) -> DatasetStatusBody:
+    if states.get(State.QUEUED) or states.get(State.PROCESSING):
+        return DatasetStatusBody(status="PROCESSING")
+    if dataset.record_count or states.get(State.COMPLETE) or states.get(State.PARTIAL):
+        return DatasetStatusBody(status="READY")
+    return DatasetStatusBody(status="ERROR" if states.get(State.FAILED) else "UNINITIALISED")
+
+
+def datapoint_body(datapoint: Datapoint) -> DatapointBody:
+    return DatapointBody(
+        id=datapoint.id, import_id=datapoint.import_id, record_index=datapoint.record_index, data=datapoint.data
+    )
+
+
+class StrictJsonRequest(Request):
+    """A request whose JSON is read strictly: UTF-8, no key twice in an object, no NaN, no lone surrogate."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = parse_json(await self.body())
+        return self._json
+
+
+def parse_json(body: bytes) -> Any:
+    """Raises `json.JSONDecodeError`, which says what is wrong, for anything that two readers could read apart."""
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        # An escape such as \\ud800 alone is no character: it can't be stored, nor sent back.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise json.JSONDecodeError("The body is not UTF-8", "", error.start) from error
+    except UnicodeEncodeError as error:
+        raise json.JSONDecodeError("A string has a lone surrogate", "", 0) from error
+    except RecursionError as error:
+        raise json.JSONDecodeError("The body is nested too deeply", "", 0) from error
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise json.JSONDecodeError(f"The key {twice[:128]!r} stands twice in one object", "", 0)
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)

@@ -1,0 +1,110 @@
+"""How a fault becomes an answer: one envelope for every status of 400 and more, framework faults included."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from assay.errors import AssayError, Conflict, Denied, ErrorCode, Invalid, InvalidFields, NotFound, Unavailable
+from assay.wire import ErrorBody, ErrorDetail
+
+log = logging.getLogger("assay.web")
+
+KIND_STATUS: dict[type[AssayError], int] = {
+    InvalidFields: 400,
+    Invalid: 400,
+    Denied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Unavailable: 503,
+}
+# The few codes whose status is not that of their kind.
+CODE_STATUS = {ErrorCode.NOT_AUTHENTICATED: 401, ErrorCode.BODY_TOO_LARGE: 413}
+TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    500: "Internal error",
+    503: "Not available now",
+}
+FRAMEWORK_CODES = {404: ErrorCode.UNKNOWN_ROUTE, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, for its OpenAPI description; any other one looks alike."""
+    named: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorBody, "description": TITLES[status]} for status in statuses
+    }
+    return named | {"default": {"model": ErrorBody, "description": "Any other error"}}
+
+
+def error_response(
+    status: int,
+    code: int,
+    detail: str | list[str] | dict[str, list[str]],
+    *,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    body = ErrorBody(
+        error=ErrorDetail(status=status, error_code=int(code), title=TITLES.get(status, "Error"), detail=detail)
+    )
+    return JSONResponse(body.model_dump(mode="json", exclude_unset=True), status_code=status, headers=headers)
+
+
+def status_of(error: AssayError) -> int:
+    return CODE_STATUS.get(error.code) or KIND_STATUS[type(error)]
+
+
+def install_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(AssayError, _on_fault)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_framework_fault)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def _on_fault(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, AssayError):
+        raise error
+    status = status_of(error)
+    headers: dict[str, str] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Token"
+    if status == 503:
+        headers["Retry-After"] = "5"
+        log.warning("answered 503: %s", error, exc_info=error.__cause__)
+    detail = error.faults if isinstance(error, InvalidFields) else error.message
+    return error_response(status, error.code, detail, headers=headers)
+
+
+def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults: dict[str, list[str]] = {}
+    for fault in error.errors():
+        if fault["type"] == "json_invalid":
+            detail = f"The body is no valid JSON: {fault['ctx']['error']}."
+            return error_response(400, ErrorCode.INVALID_REQUEST, detail)
+        where = [str(step) for step in fault["loc"] if step not in ("body", "query", "path")]
+        faults.setdefault(".".join(where) or "body", []).append(fault["msg"])
+    return error_response(400, ErrorCode.INVALID_REQUEST, faults)
+
+
+def _on_framework_fault(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = FRAMEWORK_CODES.get(error.status_code, ErrorCode.INVALID_REQUEST)
+    detail = {404: "There is nothing at this path.", 405: "This path has no such method."}.get(error.status_code)
+    return error_response(error.status_code, code, detail or str(error.detail), headers=dict(error.headers or {}))
+
+
+def _on_bug(_request: Request, _error: Exception) -> JSONResponse:
+    # The server logs the traceback; the answer never has it.
+    return error_response(500, ErrorCode.INTERNAL, "The service made an error, which is in its log. Please try again.")

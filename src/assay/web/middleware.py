@@ -1,0 +1,91 @@
+"""What is true of every request: a trailing slash is served, a body has a limit, a line in the log tells of it."""
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assay.errors import ErrorCode
+from assay.ids import new_id
+from assay.storage.local import UPLOADS_PATH
+from assay.web.errors import error_response
+
+log = logging.getLogger("assay.requests")
+
+
+class StripTrailingSlash:
+    """Serves `/path/` as `/path`: the API's clients write both, and do not follow redirects."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
+            scope = dict(scope, path=scope["path"].rstrip("/") or "/")
+        await self._app(scope, receive, send)
+
+
+class LimitBody:
+    """Refuses a request body that is too large, announced or not. Uploads have their own, larger limit."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(UPLOADS_PATH + "/"):
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        messages: list[Message] = []
+        size = 0
+        is_too_large = announced.isdigit() and int(announced) > self._max_bytes
+        while not is_too_large:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            is_too_large = size > self._max_bytes
+            if message["type"] != "http.request" or not message.get("more_body"):
+                break
+        if is_too_large:
+            detail = f"The body is larger than the {self._max_bytes:,} bytes that are taken."
+            await error_response(413, ErrorCode.BODY_TOO_LARGE, detail)(scope, receive, send)
+            return
+        messages.reverse()
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await self._app(scope, replay, send)
+
+
+class LogRequests:
+    """One line a request: method, path, status, time, ids. Never a header, a query or a body; no signed path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(new_id())
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            path = scope["path"]
+            shown = (
+                f"{UPLOADS_PATH}/…" if path.startswith(UPLOADS_PATH + "/") else path.encode("unicode_escape").decode()
+            )
+            milliseconds = (time.perf_counter() - started) * 1000
+            log.info("%s %s %d %.1fms request=%s", scope["method"], shown, status, milliseconds, request_id)

@@ -1,0 +1,29 @@
+"""What the routes work with: the open database and storage, the settings, and a way to wake the worker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from assay.config import Settings
+from assay.db.engine import Database
+from assay.storage.base import Storage
+
+
+@dataclass(frozen=True)
+class Services:
+    """Held by the application, opened and closed by whoever serves it."""
+
+    settings: Settings
+    db: Database
+    storage: Storage
+    wake_worker: Callable[[], None]
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+WithServices = Annotated[Services, Depends(services_of)]

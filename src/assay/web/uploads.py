@@ -1,0 +1,118 @@
+"""The signed PUT of the local storage: streamed to disk, never whole in memory, all or nothing.
+
+The one route that is a coroutine for its body's sake: the chunks arrive on the event loop and are handed to a thread.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
+from assay.jobs import Import
+from assay.operations import begin_upload, end_upload, finish_upload, notice_upload
+from assay.storage.local import UPLOADS_PATH, LocalStorage, OpenUpload, UploadGrant
+from assay.web.errors import responses
+from assay.web.services import Services, WithServices
+from assay.wire import UploadedBody
+
+router = APIRouter()
+
+WRITE_BYTES = 1024 * 1024
+ALIVE_SECONDS = 60
+
+
+@router.put(
+    UPLOADS_PATH + "/{token}",
+    operation_id="upload-file",
+    summary="Upload a file to its signed URL",
+    tags=["imports"],
+    response_model=UploadedBody,
+    responses=responses(400, 403, 404, 409, 413),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                name: {"schema": {"type": "string", "format": "binary"}}
+                for name in ("text/csv", "application/x-ndjson")
+            },
+        }
+    },
+)
+async def upload_file(token: str, request: Request, services: WithServices) -> UploadedBody:
+    """The body is the file; `Content-Type` must be exactly what the upload URL's answer says. No token is needed."""
+    storage = services.storage
+    if not isinstance(storage, LocalStorage):
+        raise NotFound("Uploads go straight to the object store here.", code=ErrorCode.UNKNOWN_ROUTE)
+    grant, job = await run_in_threadpool(_admit, services, storage, token, request)
+    upload = await run_in_threadpool(storage.open_upload, grant.key)
+    try:
+        await _receive(request, upload, services=services, grant=grant)
+        await run_in_threadpool(upload.commit)
+    except Conflict:
+        # An earlier upload was stored, but whoever took it was cut short before it could say so.
+        await run_in_threadpool(notice_upload, services.db, storage, job, max_bytes=grant.max_bytes)
+        raise
+    except ClientDisconnect as error:
+        await run_in_threadpool(_break_off, services, upload, job)
+        message = "The connection ended before the whole file had arrived; upload it again to the same URL."
+        raise Invalid(message, code=ErrorCode.BODY_INCOMPLETE) from error
+    except (AssayError, asyncio.CancelledError):
+        await run_in_threadpool(_break_off, services, upload, job)
+        raise
+    await run_in_threadpool(finish_upload, services.db, job, size_bytes=upload.size_bytes)
+    services.wake_worker()
+    return UploadedBody(import_id=job.id, size_bytes=upload.size_bytes)
+
+
+def _admit(services: Services, storage: LocalStorage, token: str, request: Request) -> tuple[UploadGrant, Import]:
+    """Everything that can be refused before the first byte of the body."""
+    with services.db.read() as tx:
+        now = tx.now()
+    grant = storage.verify_upload(token, now=now)
+    given = request.headers.get("content-type", "")
+    if given != grant.content_type:
+        message = f"Send the file with 'Content-Type: {grant.content_type}', not {given[:100]!r}."
+        raise Invalid(message, code=ErrorCode.CONTENT_TYPE_MISMATCH)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > grant.max_bytes:
+        raise _too_large(grant)
+    return grant, begin_upload(services.db, grant.key, quiet_seconds=ALIVE_SECONDS)
+
+
+async def _receive(request: Request, upload: OpenUpload, *, services: Services, grant: UploadGrant) -> None:
+    kept_alive_at = time.monotonic()
+    size_bytes = 0
+    async for block in _blocks(request.stream()):
+        size_bytes += len(block)
+        if size_bytes > grant.max_bytes:
+            raise _too_large(grant)
+        await run_in_threadpool(upload.write, block)
+        if time.monotonic() - kept_alive_at > ALIVE_SECONDS / 4:
+            kept_alive_at = time.monotonic()
+            await run_in_threadpool(begin_upload, services.db, grant.key, quiet_seconds=ALIVE_SECONDS)
+
+
+async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body in blocks worth a thread's call each."""
+    gathered = bytearray()
+    async for chunk in stream:
+        gathered += chunk
+        if len(gathered) >= WRITE_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
+def _break_off(services: Services, upload: OpenUpload, job: Import) -> None:
+    upload.abort()
+    end_upload(services.db, job)
+
+
+def _too_large(grant: UploadGrant) -> Invalid:
+    message = f"The file is larger than the {grant.max_bytes:,} bytes that are taken; split it."
+    return Invalid(message, code=ErrorCode.BODY_TOO_LARGE)

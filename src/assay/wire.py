@@ -1,0 +1,200 @@
+"""The bodies of requests and answers, as the HTTP contract has them. Shared by the web routes and the client.
+
+Keys that the contract calls absent are absent, never null: the answers leave out what was not set.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic.functional_serializers import PlainSerializer
+from pydantic.json_schema import SkipJsonSchema
+
+Result = TypeVar("Result")
+
+DATASET_GENERATION = 4  # the dataset format that the API calls `schema_version`; it counts nothing
+
+
+def format_time(value: datetime) -> str:
+    """ISO 8601 in UTC with `Z`, to the microsecond."""
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    Field(description="ISO 8601, UTC.", json_schema_extra={"format": "date-time"}),
+]
+
+
+class Body(BaseModel):
+    """What every body has in common: fields may be set by the names that Python can't use as an attribute."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class FieldBody(Body):
+    """One field of a schema. Constraints that don't fit the type are refused."""
+
+    type: Literal[
+        "text",
+        "image_url",
+        "audio_url",
+        "video_url",
+        "metadata",
+        "task_group_id",
+        "integer",
+        "number",
+        "boolean",
+        "date",
+        "datetime",
+        "json",
+    ]
+    label: Annotated[str | SkipJsonSchema[None], Field(max_length=255)] = None
+    required: Annotated[bool | SkipJsonSchema[None], Field(description="Overrides `strict` for this field.")] = None
+    enum: Annotated[list[Any] | SkipJsonSchema[None], Field(min_length=1)] = None
+    pattern: Annotated[str | SkipJsonSchema[None], Field(description="RE2 syntax, searched, not anchored.")] = None
+    minLength: Annotated[int | SkipJsonSchema[None], Field(ge=0)] = None
+    maxLength: Annotated[int | SkipJsonSchema[None], Field(ge=0)] = None
+    minimum: float | int | str | SkipJsonSchema[None] = None
+    maximum: float | int | str | SkipJsonSchema[None] = None
+    exclusiveMinimum: float | int | str | SkipJsonSchema[None] = None
+    exclusiveMaximum: float | int | str | SkipJsonSchema[None] = None
+
+
+class SchemaBody(Body):
+    """What a record of a dataset must look like: 1 to 200 fields, at most one `task_group_id`; their order is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    strict: Annotated[bool, Field(description="Whether a record must have every field.")] = False
+    fields: Annotated[dict[str, FieldBody], Field(min_length=1, max_length=200)]
+
+
+class NewDatasetBody(Body):
+    """A dataset to create. Without a schema its uploads wait in `pending_schema`.
+
+    The schema is described here and checked elsewhere, by the rules that the kernel goes by.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+    workspace_id: Annotated[str, Field(min_length=1, max_length=64)]
+    schema_: Annotated[SkipValidation[SchemaBody] | None, Field(alias="schema")] = None
+
+
+class DatasetPatchBody(Body):
+    """The dataset's new schema."""
+
+    schema_: Annotated[SkipValidation[SchemaBody], Field(alias="schema")]
+
+
+class ImportErrorBody(Body):
+    """The first failing field of a rejected record."""
+
+    record_index: Annotated[int, Field(description="Zero-based; counts every record of the file.")]
+    field: Annotated[str, Field(description="The schema field's key, or `_raw` for a record that can't be parsed.")]
+    reason: str
+
+
+class ImportBody(Body):
+    """An import job: one file's way into a dataset."""
+
+    dataset_id: UUID
+    import_id: UUID
+    type: Literal["file_upload"] = "file_upload"
+    filename: Annotated[str | None, Field(description="As given when the upload URL was requested.")]
+    created_at: Time
+    updated_at: Time
+    status: Literal["uninitialised", "queued", "processing", "complete", "partial", "failed", "pending_schema"]
+    accepted_count: Annotated[int | SkipJsonSchema[None], Field(description="Includes duplicates.")] = None
+    duplicate_count: Annotated[
+        int | SkipJsonSchema[None], Field(description="Accepted, and in the dataset before.")
+    ] = None
+    rejected_count: int | SkipJsonSchema[None] = None
+    errors: Annotated[
+        list[ImportErrorBody] | SkipJsonSchema[None],
+        Field(description="One entry a rejected record, in file order, at most 1,000."),
+    ] = None
+    reason: Annotated[str | SkipJsonSchema[None], Field(description="Why the import failed.")] = None
+    processing_started_at: Time | SkipJsonSchema[None] = None
+    processed_offset: Annotated[int | SkipJsonSchema[None], Field(description="Bytes of the upload read so far.")] = (
+        None
+    )
+    written_count: int | SkipJsonSchema[None] = None
+    duplicate_seen_count: int | SkipJsonSchema[None] = None
+    rejected_seen_count: int | SkipJsonSchema[None] = None
+
+
+class DatasetBody(Body):
+    """A dataset with its newest imports."""
+
+    id: UUID
+    name: str
+    created_at: Time
+    created_by: str
+    workspace_id: str
+    total_datapoint_count: int
+    schema_version: Annotated[int, Field(description="The dataset generation, always 4.")] = DATASET_GENERATION
+    schema_: Annotated[SchemaBody | None, Field(alias="schema")]
+    imports: Annotated[list[ImportBody], Field(description="Newest first, at most 100; the list of imports has all.")]
+
+
+class DatasetStatusBody(Body):
+    """`ERROR`: nothing is usable because every import failed."""
+
+    status: Literal["UNINITIALISED", "PROCESSING", "READY", "ERROR"]
+
+
+class UploadUrlBody(Body):
+    """Where to PUT a file, and how: with exactly this content type, and no token."""
+
+    dataset_id: UUID
+    import_id: UUID
+    upload_url: str
+    http_method: Literal["PUT"] = "PUT"
+    content_type: str
+    expires_at: Time
+    file_key: str
+
+
+class UploadedBody(Body):
+    """The answer to an upload."""
+
+    import_id: UUID
+    size_bytes: int
+
+
+class DatapointBody(Body):
+    """An accepted record: its values by field, absent ones as null."""
+
+    id: UUID
+    import_id: UUID
+    record_index: int
+    data: dict[str, Any]
+
+
+class Page(Body, Generic[Result]):
+    """Part of a list; ask for the rest with `cursor=<next_cursor>` until that is null."""
+
+    results: list[Result]
+    next_cursor: str | None
+
+
+class ErrorDetail(Body):
+    """What went wrong. `error_code` is stable."""
+
+    status: int
+    error_code: int
+    title: str
+    detail: Annotated[
+        str | list[str] | dict[str, list[str]],
+        Field(description="A sentence, or for a body that fails validation its fields with what is wrong with each."),
+    ]
+    additional_information: str | SkipJsonSchema[None] = None
+
+
+class ErrorBody(Body):
+    """The answer of every status of 400 and more."""
+
+    error: ErrorDetail

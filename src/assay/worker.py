@@ -1,0 +1,317 @@
+"""The worker: claims jobs, keeps their leases, runs them through the engine, commits what they found.
+
+Everything it writes names its attempt, so a worker that lost its lease can commit nothing. Threads wait for chunks;
+the checking itself happens in the engine's processes.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+
+from assay.config import Settings
+from assay.db import datasets, jobs
+from assay.db.engine import Database, WriteTransaction
+from assay.engines import open_engine
+from assay.errors import AssayError, Conflict, Unavailable
+from assay.importing import ImportPlan, import_file
+from assay.jobs import Counts, Lease, Outcome, State, final_state
+from assay.kernel.chunks import FileFault
+from assay.kernel.identity import ids_of_parquet
+from assay.operations import expire_imports, import_folder, lose_attempt, notice_uploads, return_lapsed
+from assay.reading import PARTS_A_LOOK, StoredFile
+from assay.schema import parse_schema
+from assay.storage.base import Storage
+from assay.sweeping import sweep_files
+
+log = logging.getLogger("assay.worker")
+
+JOBS_AT_ONCE = 4
+RUNNING_JOBS_OF_WORKSPACE = 64
+SWEEP_SECONDS = 2.0
+PROGRESS_SECONDS = 0.25
+PAUSE_AFTER_OUTAGE_SECONDS = 5.0
+STOP_SECONDS = 10.0
+
+
+class LeaseLostError(Exception):
+    """This worker's hold on the job is gone: someone else has it, or it was cancelled. Nothing may be written."""
+
+
+class StoppingError(Exception):
+    """The worker was asked to end: the job goes back to the queue."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """A job in this worker's hands."""
+
+    lease: Lease
+    is_lost: threading.Event = field(default_factory=threading.Event)
+    shown_at: float = 0.0
+
+
+class Worker:
+    """Holds the engine and the threads of one worker. `start` returns at once; `stop` gives back what is unfinished."""
+
+    def __init__(self, db: Database, storage: Storage, settings: Settings) -> None:
+        self._db = db
+        self._storage = storage
+        self._settings = settings
+        self._engine: Executor | None = None
+        self._engine_lock = threading.Lock()
+        self._runs: set[_Run] = set()
+        self._runs_lock = threading.Lock()
+        self._is_stopping = threading.Event()
+        self._has_stopped = threading.Event()
+        self._wake = threading.Event()
+        self._slots = threading.Semaphore(JOBS_AT_ONCE)
+        self._job_threads = ThreadPoolExecutor(JOBS_AT_ONCE, thread_name_prefix="assay-job")
+        self._threads = [
+            threading.Thread(target=target, name=f"assay-{name}", daemon=True)
+            for name, target in (("claim", self._claim_jobs), ("sweep", self._sweep))
+        ]
+        self._heartbeat = threading.Thread(target=self._beat, name="assay-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._shared_engine()
+        for thread in (*self._threads, self._heartbeat):
+            thread.start()
+
+    def nudge(self) -> None:
+        """There may be a new job: look now, not at the next poll."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End within seconds: no new claims, unfinished jobs back in line, the engine's processes ended."""
+        self._is_stopping.set()
+        self._wake.set()
+        with self._engine_lock:
+            if self._engine is not None:
+                self._engine.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+        self._job_threads.shutdown(wait=True)
+        self._has_stopped.set()
+        self._heartbeat.join(STOP_SECONDS)
+
+    def _claim_jobs(self) -> None:
+        while not self._is_stopping.is_set():
+            self._slots.acquire()
+            run = self._claim()
+            if run is None:
+                self._slots.release()
+                self._wake.wait(self._settings.poll_seconds)
+                self._wake.clear()
+            else:
+                self._job_threads.submit(self._run_and_release, run)
+
+    def _claim(self) -> _Run | None:
+        if self._is_stopping.is_set():
+            return None
+        try:
+            with self._db.write() as tx:
+                lease = jobs.claim_next(
+                    tx,
+                    lease=timedelta(seconds=self._settings.lease_seconds),
+                    running_limit=RUNNING_JOBS_OF_WORKSPACE,
+                )
+        except AssayError as error:
+            log.warning("can't claim a job now: %s", error)
+            return None
+        if lease is None:
+            return None
+        run = _Run(lease)
+        with self._runs_lock:
+            self._runs.add(run)
+        return run
+
+    def _run_and_release(self, run: _Run) -> None:
+        try:
+            self._run(run)
+        finally:
+            with self._runs_lock:
+                self._runs.discard(run)
+            self._slots.release()
+            self._wake.set()
+
+    def _run(self, run: _Run) -> None:
+        """Bring a job to an end, or back to the queue, whatever happens on the way."""
+        job = run.lease.job
+        log.info("import %s attempt %d starts", job.id, job.attempt)
+        engine = None
+        try:
+            engine = self._engine_for(run)
+            self._commit(run, self._import(run, engine))
+        except FileFault as fault:
+            reason = fault.reason
+            self._write(run, lambda tx: jobs.fail(tx, job, reason=reason))
+        except Exception as error:  # noqa: BLE001  # whatever it was, the job must not stay in this worker's hands
+            self._end_attempt(run, error)
+            if isinstance(error, BrokenExecutor):
+                self._drop_shared(engine)
+        finally:
+            if engine is not None and engine is not self._engine:
+                engine.shutdown(wait=False, cancel_futures=True)
+
+    def _end_attempt(self, run: _Run, error: Exception) -> None:
+        """Decide what an attempt that can't go on means for its job."""
+        job = run.lease.job
+        if isinstance(error, LeaseLostError | Conflict):
+            log.warning("import %s attempt %d lost its lease; nothing is written", job.id, job.attempt)
+        elif self._is_stopping.is_set():
+            self._give_back(run, "The worker was stopped.")
+        elif isinstance(error, Unavailable):
+            # The service's own trouble, and it may pass: this costs the job no attempt.
+            log.warning("import %s attempt %d has to wait: %s", job.id, job.attempt, error)
+            self._is_stopping.wait(PAUSE_AFTER_OUTAGE_SECONDS)
+            self._give_back(run, error.message)
+        elif isinstance(error, BrokenExecutor):
+            log.error("import %s attempt %d: a checking process ended unexpectedly", job.id, job.attempt)
+            self._lose(run, "A checking process ended unexpectedly.")
+        else:
+            log.error("import %s attempt %d failed by a fault of the service", job.id, job.attempt, exc_info=error)
+            self._lose(run, "The service made an error, which its log has.")
+
+    def _engine_for(self, run: _Run) -> Executor:
+        """The shared engine; but a job that lost an attempt may be what kills it, and gets one of its own."""
+        with self._db.read() as tx:
+            was_lost = jobs.count_lost_attempts(tx, run.lease.job.id) > 0
+        if was_lost:
+            return open_engine(1)
+        return self._shared_engine()
+
+    def _shared_engine(self) -> Executor:
+        with self._engine_lock:
+            if self._engine is None:
+                self._engine = open_engine(self._settings.workers)
+            return self._engine
+
+    def _drop_shared(self, broken: Executor | None) -> None:
+        with self._engine_lock:
+            if self._engine is broken:
+                self._engine = None
+
+    def _import(self, run: _Run, engine: Executor) -> Outcome:
+        settings, job = self._settings, run.lease.job
+        with self._db.read() as tx:
+            schema = parse_schema(datasets.get_schema(tx, job.dataset_id, version=run.lease.schema_version))
+        plan = ImportPlan(
+            dataset_id=job.dataset_id,
+            upload_key=job.file_key,
+            size_bytes=job.size_bytes or 0,
+            format=job.format,
+            schema=schema,
+            parts_folder=f"{import_folder(job.dataset_id, 'parts', job.id)}/{job.attempt}",
+            rejections_folder=f"{import_folder(job.dataset_id, 'rejections', job.id)}/{job.attempt}",
+            storage_url=settings.resolved_storage_url(),
+            chunk_bytes=settings.chunk_bytes,
+            record_limit_bytes=settings.record_limit_bytes,
+        )
+        return import_file(
+            plan,
+            storage=self._storage,
+            engine=engine,
+            chunks_at_once=settings.workers + 1,
+            known_ids=self._known_ids(run.lease),
+            on_progress=lambda counts: self._show_progress(run, counts),
+        )
+
+    def _known_ids(self, lease: Lease) -> Iterator[np.ndarray]:
+        row = 0
+        while True:
+            with self._db.read() as tx:
+                parts = datasets.list_parts(tx, lease.job.dataset_id, from_row=row, limit=PARTS_A_LOOK)
+            if not parts:
+                return
+            for part in parts:
+                yield ids_of_parquet(StoredFile(self._storage, part.key, size_bytes=part.size_bytes))
+            row = parts[-1].first_row + parts[-1].record_count
+
+    def _show_progress(self, run: _Run, counts: Counts) -> None:
+        if run.is_lost.is_set():
+            raise LeaseLostError
+        if self._is_stopping.is_set():
+            raise StoppingError
+        now = time.monotonic()
+        if now - run.shown_at >= PROGRESS_SECONDS:
+            run.shown_at = now
+            with self._db.write() as tx:
+                jobs.record_progress(tx, run.lease, counts)
+
+    def _commit(self, run: _Run, outcome: Outcome) -> None:
+        counts = outcome.counts
+        to = final_state(counts)
+        reason = None
+        if to is State.FAILED:
+            reason = (
+                f"All {counts.rejected:,} records were rejected, so nothing was ingested. "
+                "The errors say why: mend the file or the schema, and upload again."
+            )
+        if self._write(run, lambda tx: jobs.commit_outcome(tx, run.lease, outcome, to=to, reason=reason)):
+            log.info("import %s attempt %d is %s", run.lease.job.id, run.lease.job.attempt, to.value)
+
+    def _write(self, run: _Run, write: Callable[[WriteTransaction], object]) -> bool:
+        """Make an attempt's last write, again until the database takes it; False when the lease had passed on."""
+        while not run.is_lost.is_set():
+            try:
+                with self._db.write() as tx:
+                    write(tx)
+            except Conflict:
+                break
+            except Unavailable as error:
+                log.warning("import %s can't be written now: %s", run.lease.job.id, error)
+                run.is_lost.wait(1.0)
+            else:
+                return True
+        log.warning("import %s attempt %d lost its lease", run.lease.job.id, run.lease.job.attempt)
+        return False
+
+    def _give_back(self, run: _Run, reason: str) -> None:
+        self._write(run, lambda tx: jobs.give_back(tx, run.lease, reason=reason, was_lost=False))
+
+    def _lose(self, run: _Run, reason: str) -> None:
+        self._write(run, lambda tx: lose_attempt(tx, run.lease, reason=reason))
+
+    def _beat(self) -> None:
+        """Extend the leases of all jobs in hand; goes on while a stopping worker gives them back."""
+        last_good = time.monotonic()
+        lease_seconds = self._settings.lease_seconds
+        while not self._has_stopped.wait(lease_seconds / 4):
+            with self._runs_lock:
+                runs = [run for run in self._runs if not run.is_lost.is_set()]
+            try:
+                for run in runs:
+                    self._extend(run)
+                last_good = time.monotonic()
+            except Unavailable:
+                if time.monotonic() - last_good > lease_seconds:
+                    for run in runs:
+                        run.is_lost.set()
+
+    def _extend(self, run: _Run) -> None:
+        try:
+            with self._db.write() as tx:
+                jobs.extend_lease(tx, run.lease, by=timedelta(seconds=self._settings.lease_seconds))
+        except Conflict:
+            run.is_lost.set()
+
+    def _sweep(self) -> None:
+        max_bytes = self._settings.max_upload_bytes
+        while not self._is_stopping.wait(SWEEP_SECONDS):
+            try:
+                moved = return_lapsed(self._db)
+                moved += expire_imports(self._db, self._storage, max_bytes=max_bytes)
+                moved += notice_uploads(self._db, self._storage, max_bytes=max_bytes)
+                if moved:
+                    self._wake.set()
+                sweep_files(self._db, self._storage)
+            except AssayError as error:
+                log.warning("the sweep has to wait: %s", error)
+            except Exception:
+                log.exception("the sweep failed by a fault of the service")
