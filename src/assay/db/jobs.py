@@ -125,40 +125,46 @@ def claim_next(tx: WriteTransaction, *, lease: timedelta, running_limit: int) ->
     """
     # Claims take turns: each sees all that was claimed before it, so limit, order and fairness hold exactly.
     take_turn(tx, CLAIM_LOCK)
-    is_queued = jobs.c.state == State.QUEUED.value
+    dataset_id = _next_dataset(tx, running_limit)
+    if dataset_id is None:
+        return None
+    head = (
+        select(jobs)
+        .where(jobs.c.dataset_id == dataset_id, jobs.c.state == State.QUEUED.value)
+        .order_by(jobs.c.uploaded_at, jobs.c.id)
+        .limit(1)
+        .with_for_update(key_share=True)
+    )
+    row = tx.connection.execute(head).one_or_none()
+    return None if row is None else _claim(tx, _import(row), lease=lease)
+
+
+def _next_dataset(tx: WriteTransaction, running_limit: int) -> UUID | None:
+    """The dataset whose line is served next, its row locked."""
     is_running = jobs.c.state == State.PROCESSING.value
     line = (
         select(jobs.c.dataset_id, func.min(jobs.c.uploaded_at).label("head_since"))
-        .where(is_queued)
+        .where(jobs.c.state == State.QUEUED.value)
         .group_by(jobs.c.dataset_id)
         .subquery("line")
     )
-    is_head = and_(jobs.c.dataset_id == line.c.dataset_id, jobs.c.uploaded_at == line.c.head_since)
-    full_workspaces = (
-        select(jobs.c.workspace_id)
-        .where(is_running)
-        .group_by(jobs.c.workspace_id)
-        .having(func.count() >= running_limit)
-    )
-    waiting_since = case(
-        (datasets.c.last_claimed_at > line.c.head_since, datasets.c.last_claimed_at), else_=line.c.head_since
-    )
-    candidate = (
-        select(jobs)
-        .join(line, is_head)
-        .join(datasets, datasets.c.id == jobs.c.dataset_id)
+    running_of_workspaces = select(jobs.c.workspace_id).where(is_running).group_by(jobs.c.workspace_id)
+    last_claimed_at = datasets.c.last_claimed_at
+    waiting_since = case((last_claimed_at > line.c.head_since, last_claimed_at), else_=line.c.head_since)
+    statement = (
+        select(datasets.c.id)
+        .join(line, line.c.dataset_id == datasets.c.id)
         .where(
-            is_queued,
-            jobs.c.dataset_id.not_in(select(jobs.c.dataset_id).where(is_running)),
-            jobs.c.workspace_id.not_in(full_workspaces),
+            datasets.c.id.not_in(select(jobs.c.dataset_id).where(is_running)),
+            datasets.c.workspace_id.not_in(running_of_workspaces.having(func.count() >= running_limit)),
         )
-        .order_by(waiting_since, jobs.c.uploaded_at, jobs.c.id)
+        .order_by(waiting_since, line.c.head_since, datasets.c.id)
         .limit(1)
-        # What another transaction has in its hands, a cancelled job for one, is passed over: a claim waits for no row.
-        .with_for_update(of=[jobs, datasets], skip_locked=True, key_share=True)
+        # One that another transaction holds, to set its schema for one, is passed over until the next claim.
+        .with_for_update(of=datasets, skip_locked=True, key_share=True)
     )
-    row = tx.connection.execute(candidate).one_or_none()
-    return None if row is None else _claim(tx, _import(row), lease=lease)
+    dataset_id: UUID | None = tx.connection.execute(statement).scalar_one_or_none()
+    return dataset_id
 
 
 def _claim(tx: WriteTransaction, job: Import, *, lease: timedelta) -> Lease:
