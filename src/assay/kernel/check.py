@@ -1,0 +1,218 @@
+"""The offline check of a file on this machine: the same kernel as the service's, and no server."""
+
+import multiprocessing
+import os
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+import pyarrow as pa
+
+from assay.errors import ErrorCode, Unavailable
+from assay.fileformats import FILE_FORMATS, format_of_filename
+from assay.kernel.chunks import (
+    DEFAULT_CHUNK_BYTES,
+    DEFAULT_RECORD_LIMIT_BYTES,
+    MAX_FIRST_FAULTS,
+    Chunk,
+    ChunkResult,
+    ChunkTask,
+    check_chunk,
+    plan_chunks,
+)
+from assay.kernel.columns import accepted_arrow_schema
+from assay.kernel.files import FileFault, ReadRange, read_header
+from assay.kernel.formats import FORMATS
+from assay.kernel.identity import SeenIds
+from assay.kernel.write import parquet_writer, without_rows
+from assay.schema import DatasetSchema
+
+NO_DATASET = UUID(int=0)
+"""Stands for the dataset in the ids of records that belong to none."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the size of the file."""
+
+COPY_BYTES = 1024 * 1024
+
+
+@dataclass
+class Report:
+    """`accepted_count` includes duplicates. `faults_by_reason` counts every fault by its field and reason."""
+
+    record_count: int = 0
+    accepted_count: int = 0
+    rejected_count: int = 0
+    duplicate_count: int = 0
+    first_faults: list[tuple[int, str, str]] = field(default_factory=list)
+    faults_by_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def check_file(
+    path: Path,
+    schema: DatasetSchema,
+    *,
+    accepted: Path | None = None,
+    rejected: Path | None = None,
+    processes: int = 1,
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+    progress: Progress | None = None,
+) -> Report:
+    """Raises `FileFault` if the file can't be used, `Unavailable` if a process of the pool was killed; then neither
+    output is there. `rejected` gets the rejected records as they stand in the file."""
+    format = format_of_filename(path.name)
+    if format is None:
+        endings = " or ".join(row.extension for row in FILE_FORMATS.values())
+        raise FileFault(f"The name of the file must end with {endings}.")
+    report = Report()
+    seen = SeenIds([])
+    with ExitStack() as stack:
+        file = stack.enter_context(path.open("rb"))
+        read = _reader(file)
+        size_bytes = os.fstat(file.fileno()).st_size
+        plan = plan_chunks(read, size_bytes=size_bytes, format=format, schema=schema, chunk_bytes=chunk_bytes)
+        write_accepted = stack.enter_context(_accepted_writer(accepted, schema))
+        write_rejected = stack.enter_context(_rejected_writer(rejected, read, format, size_bytes))
+        tasks = (ChunkTask(chunk, format, schema, NO_DATASET) for chunk in plan)
+        pooled = processes > 1 and size_bytes > chunk_bytes
+        for chunk, result in _checked_in_pool(path, tasks, processes) if pooled else _checked_here(read, tasks):
+            repeated = seen.add(result.ids)
+            _add(report, result, duplicate_count=len(repeated))
+            write_accepted(without_rows(result.table, repeated))
+            write_rejected(result.rejections)
+            if progress is not None:
+                progress(chunk.end, size_bytes)
+    return report
+
+
+def _add(report: Report, result: ChunkResult, *, duplicate_count: int) -> None:
+    report.record_count += result.record_count
+    report.accepted_count += result.accepted_count
+    report.rejected_count += result.rejected_count
+    report.duplicate_count += duplicate_count
+    report.first_faults += result.first_faults[: MAX_FIRST_FAULTS - len(report.first_faults)]
+    faults = zip(
+        result.rejections.column("field").to_pylist(), result.rejections.column("reason").to_pylist(), strict=True
+    )
+    report.faults_by_reason.update(faults)
+
+
+def _reader(file: BinaryIO) -> ReadRange:
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    return read
+
+
+def _checked_here(read: ReadRange, tasks: Iterable[ChunkTask]) -> Iterator[tuple[Chunk, ChunkResult]]:
+    for task in tasks:
+        yield task.chunk, check_chunk(read(task.chunk.offset, task.chunk.length), task)
+
+
+def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> Iterator[tuple[Chunk, ChunkResult]]:
+    """In the file's order. No more chunks are under way than the processes need to stay busy."""
+    # A forked child could inherit a lock that one of Arrow's threads holds, so children are started afresh.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
+        under_way: deque[tuple[Chunk, Future[ChunkResult]]] = deque()
+        try:
+            for task in tasks:
+                under_way.append((task.chunk, _submitted(pool, path, task)))
+                if len(under_way) > processes:
+                    yield _first_of(under_way)
+            while under_way:
+                yield _first_of(under_way)
+        except BrokenProcessPool as error:
+            raise Unavailable(
+                "A checking process was ended by the operating system, perhaps for want of memory. "
+                "Try again with fewer processes or smaller chunks.",
+                code=ErrorCode.ENGINE_UNAVAILABLE,
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _submitted(pool: Executor, path: Path, task: ChunkTask) -> Future[ChunkResult]:
+    return pool.submit(_check_range, path, task)
+
+
+def _first_of(under_way: deque[tuple[Chunk, Future[ChunkResult]]]) -> tuple[Chunk, ChunkResult]:
+    chunk, future = under_way.popleft()
+    return chunk, future.result()
+
+
+def _check_range(path: Path, task: ChunkTask) -> ChunkResult:
+    with path.open("rb") as file:
+        return check_chunk(_reader(file)(task.chunk.offset, task.chunk.length), task)
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches the whole process group; the parent ends the children in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _accepted_writer(path: Path | None, schema: DatasetSchema) -> Iterator[Callable[[pa.Table], None]]:
+    if path is None:
+        yield lambda table: None
+        return
+    with _appears_whole(path) as file:
+        writer = None
+
+        def write(table: pa.Table) -> None:
+            nonlocal writer
+            writer = writer or parquet_writer(file, table)
+            if table.num_rows:
+                writer.write_table(table)
+
+        yield write
+        writer = writer or parquet_writer(file, accepted_arrow_schema(schema).empty_table())
+        writer.close()
+
+
+@contextmanager
+def _rejected_writer(
+    path: Path | None, read: ReadRange, format: str, size_bytes: int
+) -> Iterator[Callable[[pa.Table], None]]:
+    if path is None:
+        yield lambda rejections: None
+        return
+    with _appears_whole(path) as file:
+        if FORMATS[format].has_header:
+            header = read_header(read, size_bytes=size_bytes, record_limit_bytes=DEFAULT_RECORD_LIMIT_BYTES)
+            _copy(read, file, header.offset, header.length)
+        yield lambda rejections: _copy_rejected(read, file, rejections)
+
+
+def _copy_rejected(read: ReadRange, file: BinaryIO, rejections: pa.Table) -> None:
+    offsets = rejections.column("byte_offset").to_pylist()
+    # A record with several faults stands in as many rows.
+    ranges = dict(zip(offsets, rejections.column("byte_length").to_pylist(), strict=True))
+    for offset, length in ranges.items():
+        _copy(read, file, offset, length)
+
+
+def _copy(read: ReadRange, file: BinaryIO, offset: int, length: int) -> None:
+    for at in range(offset, offset + length, COPY_BYTES):
+        file.write(read(at, min(COPY_BYTES, offset + length - at)))
+    file.write(b"\n")
+
+
+@contextmanager
+def _appears_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that stands under its name only once it is written to the end."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            yield file
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

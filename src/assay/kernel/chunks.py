@@ -1,0 +1,225 @@
+"""A file is cut at record boundaries into chunks; one chunk in, one result out. Nothing is shared between chunks.
+
+A chunk is small enough for memory, carries all that its check needs, and may be checked anywhere: in this process, in
+another one, on another machine. What comes out doesn't depend on where the file was cut.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+
+from assay.kernel.columns import (
+    Accepted,
+    Rejected,
+    accepted_arrow_schema,
+    accepted_from_values,
+    merged,
+    rejections_table,
+)
+from assay.kernel.files import (
+    SCAN_BYTES,
+    FileFault,
+    ReadRange,
+    check_header,
+    line_end_length,
+    read_header,
+    record_end,
+    text_offset,
+)
+from assay.kernel.formats import FORMATS
+from assay.kernel.framing import IN_QUOTES, Frames, Framing
+from assay.kernel.identity import Ids, content_hashes, datapoint_ids, ids_to_arrow
+from assay.kernel.judge import Judge
+from assay.rejections import RAW_FIELD, Fault, fault
+from assay.schema import DatasetSchema
+
+__all__ = ["Chunk", "ChunkResult", "ChunkTask", "FileFault", "ReadRange", "check_chunk", "plan_chunks"]
+
+DEFAULT_CHUNK_BYTES = 32 * 1024 * 1024
+DEFAULT_RECORD_LIMIT_BYTES = 16 * 1024 * 1024
+MAX_FIRST_FAULTS = 1000
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A byte range of the upload that begins and ends with whole records.
+
+    A record past the limit has a chunk of its own with nothing to read: `length` is 0 and `skipped_bytes` is its
+    length, line end included.
+    """
+
+    index: int
+    offset: int
+    length: int
+    first_record_index: int
+    header: tuple[str, ...] | None
+    record_count: int
+    skipped_bytes: int = 0
+    skipped_line_end_bytes: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length + self.skipped_bytes
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    chunk: Chunk
+    format: str
+    schema: DatasetSchema
+    dataset_id: UUID
+    record_limit_bytes: int = DEFAULT_RECORD_LIMIT_BYTES
+
+
+@dataclass
+class ChunkResult:
+    """`ids` are those of `table`, in order. `rejections` has every fault; `first_faults` the first one of each rejected
+    record as (record index, field, reason), of at most 1,000 records."""
+
+    record_count: int
+    accepted_count: int
+    rejected_count: int
+    ids: Ids
+    table: pa.Table
+    rejections: pa.Table
+    first_faults: list[tuple[int, str, str]]
+
+
+def plan_chunks(
+    read: ReadRange,
+    *,
+    size_bytes: int,
+    format: str,
+    schema: DatasetSchema,
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+    record_limit_bytes: int = DEFAULT_RECORD_LIMIT_BYTES,
+) -> Iterator[Chunk]:
+    """The file's chunks, in order, read no further than they are asked for. Raises `FileFault`, perhaps late: a quote
+    that is never closed shows only at the end."""
+    framing = FORMATS[format].framing
+    header = None
+    if FORMATS[format].has_header:
+        first_record = read_header(read, size_bytes=size_bytes, record_limit_bytes=record_limit_bytes)
+        check_header(first_record.names, schema)
+        header, offset = first_record.names, first_record.end
+    else:
+        offset = text_offset(read, size_bytes)
+    index = record_index = 0
+    while offset < size_bytes:
+        length, record_count = _whole_records(read(offset, chunk_bytes), framing, offset + chunk_bytes >= size_bytes)
+        chunk = Chunk(index, offset, length, record_index, header, record_count)
+        if length == 0:
+            chunk = _long_record(
+                read, chunk, framing, block_bytes=min(chunk_bytes, SCAN_BYTES), limit=record_limit_bytes
+            )
+        if chunk.record_count:
+            yield chunk
+            index += 1
+            record_index += chunk.record_count
+        offset = chunk.end
+    if record_index == 0:
+        raise FileFault("The file has no records.")
+
+
+def _whole_records(window: bytes, framing: Framing, is_last: bool) -> tuple[int, int]:
+    """How many bytes of the window are whole records, and how many records that are not blank they hold."""
+    ends = framing.ends(window)
+    length = int(ends[-1]) if len(ends) else 0
+    if is_last and length < len(window) and framing.end(window, length)[1] != IN_QUOTES:
+        length = len(window)
+    return length, len(framing.frames(window[:length])) if length else 0
+
+
+def _long_record(read: ReadRange, chunk: Chunk, framing: Framing, *, block_bytes: int, limit: int) -> Chunk:
+    """The chunk of a single record that is longer than a chunk should be, or that ends in the middle of a quote."""
+    end, in_quotes = record_end(read, chunk.offset, framing, block_bytes=block_bytes)
+    if in_quotes:
+        raise FileFault(
+            f"Record {chunk.first_record_index}, at byte {chunk.offset}, has a quote that is never closed, "
+            "so where it ends can't be told. Close the quote and upload the file again."
+        )
+    if end == chunk.offset:
+        raise EOFError(f"The file ends at byte {end}, before its size.")
+    length, line_end = end - chunk.offset, line_end_length(read, end)
+    if length - line_end > limit:
+        return Chunk(chunk.index, chunk.offset, 0, chunk.first_record_index, chunk.header, 1, length, line_end)
+    count = len(framing.frames(read(chunk.offset, length)))
+    return Chunk(chunk.index, chunk.offset, length, chunk.first_record_index, chunk.header, count)
+
+
+def check_chunk(data: bytes | memoryview, task: ChunkTask) -> ChunkResult:
+    """Judges every record of the chunk; `data` are its `length` bytes at its `offset`."""
+    chunk = task.chunk
+    format = FORMATS[task.format]
+    data = data if isinstance(data, bytes) else bytes(data)
+    if chunk.skipped_bytes:
+        length = np.array([chunk.skipped_bytes - chunk.skipped_line_end_bytes])
+        frames = Frames(np.zeros_like(length), length, np.zeros_like(length), length)
+    else:
+        frames = format.framing.frames(data)
+    lengths = frames.stops - frames.starts
+    too_long = np.flatnonzero(lengths > task.record_limit_bytes)
+    faults = [_too_long(int(lengths[row]), task.record_limit_bytes) for row in too_long]
+    readable = np.flatnonzero(lengths <= task.record_limit_bytes)
+    judge = format.judge(task.schema, chunk.header or ())
+    accepted, rejected = judge_exactly(data, frames, readable.tolist(), judge, task.schema)
+    if len(too_long):
+        rejected = _in_record_order(rejected, Rejected(too_long, faults))
+    return _result(data, frames, task, merged([accepted]), rejected)
+
+
+def _too_long(length: int, limit: int) -> Fault:
+    return fault(RAW_FIELD, "record_too_long", found=length, limit=limit)
+
+
+def judge_exactly(
+    data: bytes, frames: Frames, rows: list[int], judge: Judge, schema: DatasetSchema
+) -> tuple[Accepted, Rejected]:
+    """Judges the records of these rows one by one."""
+    starts, stops = frames.starts.tolist(), frames.stops.tolist()
+    accepted_rows, records = [], []
+    faulty_rows: list[int] = []
+    faults: list[Fault] = []
+    for row in rows:
+        values, found = judge(data[starts[row] : stops[row]])
+        if found:
+            faulty_rows += [row] * len(found)
+            faults += found
+        else:
+            accepted_rows.append(row)
+            records.append(values)
+    return accepted_from_values(schema, accepted_rows, records), Rejected(np.array(faulty_rows, np.int64), faults)
+
+
+def _in_record_order(one: Rejected, other: Rejected) -> Rejected:
+    rows = np.concatenate([one.rows, other.rows])
+    order = np.argsort(rows, kind="stable")
+    faults = one.faults + other.faults
+    return Rejected(rows[order], [faults[at] for at in order.tolist()])
+
+
+def _result(data: bytes, frames: Frames, task: ChunkTask, accepted: Accepted, rejected: Rejected) -> ChunkResult:
+    first = task.chunk.first_record_index
+    rows = accepted.rows
+    hashes = content_hashes(data, frames.content_starts[rows], frames.content_stops[rows])
+    ids = datapoint_ids(hashes, task.dataset_id, task.chunk.header)
+    table = pa.Table.from_arrays(
+        [ids_to_arrow(ids), pa.array(rows + first), *accepted.columns], schema=accepted_arrow_schema(task.schema)
+    )
+    rejections = rejections_table(
+        rejected, first_record_index=first, byte_offset=task.chunk.offset, starts=frames.starts, stops=frames.stops
+    )
+    rejected_rows, first_at = np.unique(rejected.rows, return_index=True)
+    shown = zip(rejected_rows[:MAX_FIRST_FAULTS].tolist(), first_at[:MAX_FIRST_FAULTS].tolist(), strict=True)
+    return ChunkResult(
+        record_count=len(frames),
+        accepted_count=len(rows),
+        rejected_count=len(rejected_rows),
+        ids=ids,
+        table=table,
+        rejections=rejections,
+        first_faults=[(row + first, rejected.faults[at].field, rejected.faults[at].reason) for row, at in shown],
+    )

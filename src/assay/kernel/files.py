@@ -1,0 +1,150 @@
+"""The start of a file: whether it is text that can be read at all, where its records begin, and a CSV's header."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assay.kernel.csv import split_cells
+from assay.kernel.framing import CSV, IN_QUOTES, Framing
+from assay.rejections import Fault, quoted_key
+from assay.schema import DatasetSchema
+
+ReadRange = Callable[[int, int], bytes]
+"""(offset, length) → exactly these bytes, fewer only at the end of the file."""
+
+UTF8_BOM = b"\xef\xbb\xbf"
+SCAN_BYTES = 1024 * 1024
+SNIFFED_BYTES = 4096
+
+# UTF-32 first: its little-endian mark begins with UTF-16's.
+_ENCODING_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_BINARY_MARKS = {
+    b"PK\x03\x04": "a ZIP archive or an office document",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"PAR1": "a Parquet file",
+    b"%PDF-": "a PDF document",
+    b"SQLite format 3\x00": "an SQLite database",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+}
+
+
+class FileFault(Exception):
+    """The whole file can't be used; the reason says why, and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Header:
+    """A CSV's first record: its names, trimmed, and its byte range without the line end."""
+
+    names: tuple[str, ...]
+    offset: int
+    length: int
+    end: int
+
+
+def text_offset(read: ReadRange, size_bytes: int) -> int:
+    """Where the text begins, past a byte order mark. Raises `FileFault` for what is no UTF-8 text."""
+    if size_bytes == 0:
+        raise FileFault("The file is empty.")
+    head = read(0, SNIFFED_BYTES)
+    for mark, encoding in _ENCODING_MARKS.items():
+        if head.startswith(mark):
+            raise FileFault(f"The file is encoded as {encoding}. Save it as UTF-8 and upload it again.")
+    for mark, kind in _BINARY_MARKS.items():
+        if head.startswith(mark):
+            raise FileFault(f"The file is {kind}, not text. Upload a CSV or JSONL file in UTF-8.")
+    nuls = head.count(0)
+    if nuls * 10 > len(head):
+        # Text of European languages in UTF-16 has a NUL in nearly every pair of bytes, always on the same side.
+        sides = head[::2].count(0), head[1::2].count(0)
+        if max(sides) > 3 * len(head) // 8 and min(sides) < nuls // 10:
+            raise FileFault("The file seems to be encoded as UTF-16. Save it as UTF-8 and upload it again.")
+        raise FileFault("The file is binary, not text. Upload a CSV or JSONL file in UTF-8.")
+    return len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+
+
+def record_end(read: ReadRange, offset: int, framing: Framing, *, block_bytes: int) -> tuple[int, bool]:
+    """Where the record that begins at `offset` ends, just past its line feed or at the end of the file; and whether
+    the file ends within its quotes. Holds one block at a time, however long the record is."""
+    so_far, at = b"", offset
+    while block := read(at, block_bytes):
+        end, carried = framing.end(so_far + block, 0)
+        if end >= 0:
+            return at + end - len(so_far), False
+        so_far = carried
+        at += len(block)
+    return at, so_far == IN_QUOTES
+
+
+def line_end_length(read: ReadRange, end: int) -> int:
+    """How many bytes before `end` are a record's line end."""
+    tail = read(max(end - 2, 0), min(end, 2))
+    without = tail.removesuffix(b"\n").removesuffix(b"\r")
+    return len(tail) - len(without)
+
+
+def read_header(read: ReadRange, *, size_bytes: int, record_limit_bytes: int) -> Header:
+    """A CSV's header, after blank lines if there are any. Raises `FileFault` when it can't name the columns."""
+    offset = text_offset(read, size_bytes)
+    while True:
+        end, in_quotes = record_end(read, offset, CSV, block_bytes=SCAN_BYTES)
+        length = end - offset - line_end_length(read, end)
+        if end >= size_bytes or length > 0:
+            break
+        offset = end
+    if in_quotes:
+        raise FileFault("The header of the file has a quote that is never closed. Close it and upload the file again.")
+    start = read(offset, min(end - offset, SCAN_BYTES))
+    if end >= size_bytes and b"\r" in start and b"\n" not in start:
+        raise FileFault(
+            "The lines of the file end as on old Macs, with CR alone. Save it with LF or CRLF and upload it again."
+        )
+    if length > record_limit_bytes:
+        raise FileFault(f"The header is {length:,} bytes long; at most {record_limit_bytes:,} are allowed.")
+    return Header(names=_names(read(offset, max(length, 0))), offset=offset, length=length, end=end)
+
+
+def _names(record: bytes) -> tuple[str, ...]:
+    cells = split_cells(record)
+    if isinstance(cells, Fault):
+        raise FileFault(f"The header can't be read. {cells.reason}.")
+    names = tuple(cell.strip() for cell in cells)
+    if names == ("",):
+        raise FileFault("The file has no records.")
+    empty = [number for number, name in enumerate(names, start=1) if not name]
+    if empty:
+        raise FileFault(f"The header has no name for column {', '.join(map(str, empty[:20]))}. Name each column.")
+    repeated = [quoted_key(name) for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise FileFault(
+            f"The header names more than one column: {', '.join(repeated[:20])}. Name each column differently."
+        )
+    return names
+
+
+def check_header(names: tuple[str, ...], schema: DatasetSchema) -> None:
+    """Raises `FileFault` if a required field has no column: every record would lack it."""
+    present = set(names)
+    lacking = [
+        quoted_key(field.key)
+        for field in schema.fields
+        if field.is_required(schema.strict) and field.key not in present
+    ]
+    if lacking:
+        noun = "a column that the schema requires" if len(lacking) == 1 else "columns that the schema requires"
+        raise FileFault(
+            f"The header lacks {noun}: {', '.join(lacking)}. Names are compared exactly, upper and lower case too."
+        )

@@ -1,0 +1,190 @@
+"""Where records begin and end in bytes: the one piece of code that planning and checking both use.
+
+A JSONL record is a line. A CSV record ends at a line feed outside quotes; a quote opens only at the start of a cell, so
+one that stands elsewhere spoils its own record and none of those after it. Only LF, or CRLF, ends a line.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Offsets = NDArray[np.int64]
+
+LF, CR, QUOTE, COMMA = b'\n\r",'
+JSON_SPACE = b" \t\r\n"
+
+# numpy's temporaries for a piece of this size stay in a core's cache.
+PIECE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The records of some bytes, blank ones left out: `data[starts[i]:stops[i]]` is record i without its line end.
+
+    `content_starts` and `content_stops` bound what counts for a record's identity.
+    """
+
+    starts: Offsets
+    stops: Offsets
+    content_starts: Offsets
+    content_stops: Offsets
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def jsonl_ends(data: bytes) -> Offsets:
+    """The offsets just past each line feed."""
+    found = [np.flatnonzero(piece == LF) + (at + 1) for at, piece in _pieces(data)]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _pieces(data: bytes) -> list[tuple[int, NDArray[np.uint8]]]:
+    whole = np.frombuffer(data, np.uint8)
+    return [(at, whole[at : at + PIECE_BYTES]) for at in range(0, len(data), PIECE_BYTES)]
+
+
+def jsonl_frames(data: bytes) -> Frames:
+    starts, stops = _lines(data, jsonl_ends(data))
+    content_starts, content_stops = _trimmed(data, starts, stops)
+    filled = content_starts < content_stops
+    if filled.all():
+        return Frames(starts, stops, content_starts, content_stops)
+    return Frames(starts[filled], stops[filled], content_starts[filled], content_stops[filled])
+
+
+def _lines(data: bytes, ends: Offsets) -> tuple[Offsets, Offsets]:
+    """Starts and stops of the lines that end at `ends`, and of a last one that has no line end."""
+    whole = np.frombuffer(data, np.uint8)
+    stops = ends - 1
+    if len(data) and (not len(ends) or ends[-1] < len(data)):
+        ends = np.append(ends, len(data))
+        stops = np.append(stops, len(data))
+    starts = np.zeros(len(ends), np.int64)
+    starts[1:] = ends[:-1]
+    filled = starts < stops
+    stops[filled] -= whole[stops[filled] - 1] == CR
+    return starts, stops
+
+
+def _trimmed(data: bytes, starts: Offsets, stops: Offsets) -> tuple[Offsets, Offsets]:
+    """The same spans without JSON's white space around them; an empty span for a line that has nothing else."""
+    whole = np.frombuffer(data, np.uint8)
+    filled = np.flatnonzero(starts < stops)
+    outer = filled[(whole[starts[filled]] <= 32) | (whole[stops[filled] - 1] <= 32)]
+    if not len(outer):
+        return starts, stops
+    starts, stops = starts.copy(), stops.copy()
+    for row in outer.tolist():
+        line = data[starts[row] : stops[row]]
+        starts[row] += len(line) - len(line.lstrip(JSON_SPACE))
+        stops[row] = starts[row] + len(line.strip(JSON_SPACE))
+    return starts, stops
+
+
+# A cell as the state machine above takes it, then what follows complete cells: a last cell with a line feed.
+# Nothing is ever taken back, so the time is linear and no memory is needed.
+_CELL = rb'(?:"[^"]*+(?:""[^"]*+)*+"[^,\n]*+|[^",\n][^,\n]*+)?+'
+_CELLS = re.compile(rb"(?:" + _CELL + rb",)*+(?P<end>" + _CELL + rb"\n)?+")
+_OPEN_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+')
+
+IN_QUOTES = b'"'
+
+
+def csv_end(data: bytes, start: int) -> tuple[int, bytes]:
+    """The end of the record that begins at `start`, just past its line feed, or -1 when it isn't in the data.
+
+    In that case the second value stands for the record so far: set before the data that follow, it leads to the
+    same end. It is `IN_QUOTES` when a quote is open.
+    """
+    match = _CELLS.match(data, start)
+    if match is None:
+        return -1, b""
+    at = match.end()
+    if match["end"] is not None:
+        return at, b""
+    opened = _OPEN_QUOTED.match(data, at)
+    if opened is not None and opened.end() == len(data):
+        return -1, IN_QUOTES
+    if opened is not None and opened.end() == len(data) - 1:
+        # The data end with a quote that closes the cell, or is the first of a doubled one.
+        return -1, b'""'
+    return -1, b"x" if at < len(data) else b""
+
+
+def jsonl_end(data: bytes, start: int) -> tuple[int, bytes]:
+    """As `csv_end`: a line needs no memory of what stood before."""
+    return data.find(b"\n", start) + 1 or -1, b""
+
+
+def csv_ends(data: bytes) -> Offsets:
+    """The offsets just past the line feed of each record; the data begin at the start of one."""
+    if b'"' not in data:
+        return jsonl_ends(data)
+    found: list[Offsets] = []
+    at, size = 0, PIECE_BYTES
+    while at < len(data):
+        ends = _regular_csv_ends(data, at, at + size)
+        if ends is None:
+            ends = _irregular_csv_ends(data, at, at + size)
+        if len(ends):
+            found.append(ends)
+            at, size = int(ends[-1]), PIECE_BYTES
+        elif at + size >= len(data):
+            break
+        else:
+            size *= 2
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _regular_csv_ends(data: bytes, start: int, stop: int) -> Offsets | None:
+    """All at once, where counting quotes is right: None if any quote stands where RFC 4180 has none."""
+    piece = np.frombuffer(data, np.uint8)[start:stop]
+    line_feeds = np.flatnonzero(piece == LF)
+    quotes = np.flatnonzero(piece == QUOTE)
+    if not len(quotes):
+        return line_feeds + (start + 1)
+    # Every other quote opens a cell, or is the second of a doubled one.
+    opening = quotes[::2]
+    before = piece[opening - 1]
+    if opening[0] == 0:
+        before[0] = LF
+    if not ((before == COMMA) | (before == LF) | (before == QUOTE)).all():
+        return None
+    outside = np.searchsorted(quotes, line_feeds) % 2 == 0
+    ends: Offsets = line_feeds[outside] + (start + 1)
+    return ends
+
+
+def _irregular_csv_ends(data: bytes, start: int, stop: int) -> Offsets:
+    piece = data[start:stop]
+    ends: list[int] = []
+    end, _ = csv_end(piece, 0)
+    while end >= 0:
+        ends.append(start + end)
+        end, _ = csv_end(piece, end)
+    return np.array(ends, np.int64)
+
+
+def csv_frames(data: bytes) -> Frames:
+    starts, stops = _lines(data, csv_ends(data))
+    filled = starts < stops
+    if not filled.all():
+        starts, stops = starts[filled], stops[filled]
+    return Frames(starts, stops, starts, stops)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a format's records are found. `end` finds one record's end across blocks; see `csv_end`."""
+
+    ends: Callable[[bytes], Offsets]
+    end: Callable[[bytes, int], tuple[int, bytes]]
+    frames: Callable[[bytes], Frames]
+
+
+JSONL = Framing(ends=jsonl_ends, end=jsonl_end, frames=jsonl_frames)
+CSV = Framing(ends=csv_ends, end=csv_end, frames=csv_frames)

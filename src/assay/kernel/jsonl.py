@@ -1,0 +1,132 @@
+"""One JSONL record, exactly: RFC 8259 in every detail, no key twice, and its fields judged.
+
+msgspec reads the grammar without building values. What it leaves undone is done here: invalid UTF-8 in values,
+keys that stand twice, nesting, and faults said in words.
+"""
+
+import json
+import re
+
+import msgspec
+
+from assay.fieldtypes import MAX_NESTING, Refused, Value, is_nested_deeper
+from assay.kernel.judge import Judge, Verdict, json_judges
+from assay.rejections import RAW_FIELD, Fault, fault, quoted_key
+from assay.schema import DatasetSchema
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def jsonl_judge(schema: DatasetSchema) -> Judge:
+    judges = [(judge.key, judge.parse, judge.missing, judge.faults) for judge in json_judges(schema)]
+
+    def judge_record(record: bytes) -> Verdict:
+        members = _members(record)
+        if isinstance(members, Fault):
+            return [], [members]
+        values: list[Value | None] = []
+        faults: list[Fault] = []
+        for key, parse, missing, known_faults in judges:
+            raw = members.get(key)
+            if raw is None or (raw_bytes := bytes(raw)) == b"null":
+                values.append(None)
+                if missing is not None:
+                    faults.append(missing)
+                continue
+            value = parse(raw_bytes)
+            if isinstance(value, Refused):
+                faults.append(known_faults[value.code])
+            else:
+                values.append(value)
+        return values, faults
+
+    return judge_record
+
+
+def _members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
+    """The members of the record's object with their raw values, or why it is none."""
+    try:
+        text = record.decode()
+    except UnicodeDecodeError as error:
+        return fault(RAW_FIELD, "invalid_utf8", position=error.start)
+    if record.count(b"{") + record.count(b"[") > MAX_NESTING and is_nested_deeper(text, MAX_NESTING):
+        return fault(RAW_FIELD, "nested_too_deeply", limit=MAX_NESTING)
+    try:
+        members = _decode_members(record)
+    except msgspec.ValidationError as error:
+        return fault(RAW_FIELD, "not_an_object", kind=_kind(str(error)))
+    except msgspec.DecodeError as error:
+        return _malformed(record, str(error))
+    raw_values = b"".join(members.values())
+    # Every member has a colon outside its value, so the counts differ if one was dropped because its key came again.
+    # (A colon within a key makes them differ too; then the slow look finds nothing.)
+    if b"{" in raw_values or record.count(b":") != len(members) + raw_values.count(b":"):
+        repeated = _repeated_key(text)
+        if repeated is not None:
+            return fault(RAW_FIELD, "repeated_key", key=quoted_key(repeated))
+    return members
+
+
+def _kind(message: str) -> str:
+    """msgspec says: Expected `object`, got `array`."""
+    given = message.rsplit("`", 2)[1]
+    kinds = {"array": "an array", "str": "a string", "null": "null", "bool": "a boolean"}
+    return kinds.get(given, "a number")
+
+
+class _RepeatedKeyError(Exception):
+    pass
+
+
+def _only_keys(pairs: list[tuple[str, object]]) -> None:
+    if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RepeatedKeyError(key)
+            seen.add(key)
+
+
+# The numbers are of no interest, and int() refuses those of more than 4,300 digits.
+_walk = json.JSONDecoder(object_pairs_hook=_only_keys, parse_int=len, parse_float=len).decode
+
+
+def _repeated_key(text: str) -> str | None:
+    """The first key that stands twice in an object at any level of valid JSON, as the innermost object has it."""
+    try:
+        _walk(text)
+    except _RepeatedKeyError as error:
+        return str(error.args[0])
+    return None
+
+
+# What msgspec says → what we say, and how far its position stands past the byte that is at fault.
+_MALFORMATIONS = {
+    "trailing characters": ("something follows the object", 1),
+    "invalid character in unicode escape": ("invalid \\u escape", 1),
+    "invalid escaped character": ("invalid escape in a string", 0),
+    "invalid character": ("invalid character", 0),
+}
+_SAID = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
+_ESCAPE = re.compile(
+    rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+_CONSTANT = re.compile(rb"-?(?:NaN|Infinity)\b")
+
+
+def _malformed(record: bytes, message: str) -> Fault:
+    said = _SAID.fullmatch(message)
+    what, past = _MALFORMATIONS.get(said[1], (said[1], 0)) if said else ("the record ends too soon", 0)
+    position = int(said[2]) - past if said else len(record)
+    if said is None or "surrogate" in what:
+        lone = next((escape.start() for escape in _ESCAPE.finditer(record) if escape[2]), None)
+        if lone is not None:
+            what, position = "lone surrogate", lone
+    elif what == "invalid character":
+        start = position - record[:position].endswith(b"-")
+        constant = _CONSTANT.match(record, start)
+        if constant:
+            what, position = "NaN and Infinity are not JSON", start
+        elif record[position : position + 1] < b" ":
+            what = "unescaped control character"
+    return fault(RAW_FIELD, "malformed_json", what=what, position=position)
