@@ -45,6 +45,9 @@ def main() -> int:
                 tell_story(client)
         except KeyboardInterrupt:
             return 130
+        except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except (DemoFailed, httpx.HTTPError, OSError) as error:
             print(f"\nThe demo failed: {error}", file=sys.stderr)
             print(f"The end of the service's log:\n{tail(log)}", file=sys.stderr)
@@ -57,6 +60,7 @@ def main() -> int:
 def tell_story(client: httpx.Client) -> None:
     """Import the samples one by one and show what the API answers."""
     print(f"Assay is running at {client.base_url.copy_with(path='/')} and gets the files of samples/ over HTTP.")
+    print("For each one: POST /datasets, GET its upload URL, PUT the file there, GET the import, GET the records.")
 
     heading("survey.csv: most of it is good, some of it is not")
     dataset_id = create_dataset(client, "Survey", schema=read_schema("survey"))
