@@ -130,7 +130,7 @@ def _add(found: _Found, chunk: Chunk, outcome: ChunkOutcome, *, duplicate_count:
         accepted=found.counts.accepted + outcome.accepted_count,
         rejected=found.counts.rejected + outcome.rejected_count,
         duplicate=found.counts.duplicate + duplicate_count,
-        processed_offset=chunk.offset + chunk.length,
+        processed_offset=chunk.end,
     )
     room = INLINE_ERRORS - len(found.errors)
     found.errors.extend(RecordError(*fault) for fault in outcome.first_faults[:room])

@@ -10,6 +10,12 @@ from enum import StrEnum
 from uuid import UUID
 
 
+class Kind(StrEnum):
+    """What a job does to its dataset. All kinds of a dataset stand in one line."""
+
+    IMPORT = "import"
+
+
 class State(StrEnum):
     """The states of a job; the values are the API's `status` words."""
 
@@ -96,6 +102,8 @@ class Import:
     expires_at: datetime
     uploaded_at: datetime | None
     size_bytes: int | None
+    upload_version: str | None
+    upload_hash: str | None
     processing_started_at: datetime | None
     attempt: int
     schema_version: int | None
@@ -135,9 +143,13 @@ class NewPart:
 
 @dataclass(frozen=True)
 class Part:
-    """A committed Parquet file of a dataset: `first_row` counts the dataset's records before it."""
+    """Committed records of a dataset: `record_count` rows, from `row_in_file` on, of a Parquet file.
+
+    `first_row` counts the dataset's records before them; `size_bytes` is the file's.
+    """
 
     key: str
+    row_in_file: int
     import_id: UUID
     record_count: int
     size_bytes: int

@@ -87,7 +87,7 @@ def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_ro
             if len(found) == limit:
                 break
             taken = min(limit - len(found), part.first_row + part.record_count - row)
-            found.extend(_read_rows(storage, part, start=row - part.first_row, count=taken))
+            found.extend(_read_rows(storage, part, start=part.row_in_file + row - part.first_row, count=taken))
             row += taken
         if not parts:
             return DatapointPage(datapoints=found, next_row=None)

@@ -123,6 +123,7 @@ def list_parts(tx: ReadTransaction, dataset_id: UUID, *, from_row: int, limit: i
     return [
         Part(
             key=row.key,
+            row_in_file=row.row_in_file,
             import_id=row.job_id,
             record_count=row.record_count,
             size_bytes=row.size_bytes,

@@ -96,6 +96,7 @@ jobs = Table(
     Column("id", Id, primary_key=True),
     Column("dataset_id", Id, ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
     Column("workspace_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False, default="import"),
     Column("state", String(16), nullable=False),
     Column("filename", Text, nullable=False),
     Column("format", String(16), nullable=False),
@@ -108,6 +109,9 @@ jobs = Table(
     Column("upload_active_until", Time, nullable=False, default=EPOCH),
     Column("uploaded_at", Time),
     Column("size_bytes", BigInteger),
+    # What the upload was when it was seen: a file that was replaced or damaged since is not taken for it.
+    Column("upload_version", Text),
+    Column("upload_hash", String(32)),
     Column("processing_started_at", Time),
     Column("attempt", Integer, nullable=False, default=0),
     Column("lost_attempts", Integer, nullable=False, default=0),
@@ -161,6 +165,8 @@ parts = Table(
     Column("first_row", BigInteger, primary_key=True, autoincrement=False),
     Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("key", Text, nullable=False),
+    # Small parts are put together: several then share a file, each with its own rows of it.
+    Column("row_in_file", BigInteger, nullable=False, default=0),
     Column("record_count", BigInteger, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("schema_version", Integer, nullable=False),

@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
+from assay.kernel.arrays import int64_array
 from assay.kernel.columns import (
     Accepted,
     Rejected,
@@ -207,7 +208,7 @@ def _result(data: bytes, frames: Frames, task: ChunkTask, accepted: Accepted, re
     hashes = content_hashes(data, frames.content_starts[rows], frames.content_stops[rows])
     ids = datapoint_ids(hashes, task.dataset_id, task.chunk.header)
     table = pa.Table.from_arrays(
-        [ids_to_arrow(ids), pa.array(rows + first), *accepted.columns], schema=accepted_arrow_schema(task.schema)
+        [ids_to_arrow(ids), int64_array(rows + first), *accepted.columns], schema=accepted_arrow_schema(task.schema)
     )
     rejections = rejections_table(
         rejected, first_record_index=first, byte_offset=task.chunk.offset, starts=frames.starts, stops=frames.stops

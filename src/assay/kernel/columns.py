@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from assay.fieldtypes import FIELD_TYPES, Value
+from assay.kernel.arrays import int64_array, value_array
 from assay.rejections import Fault
 from assay.schema import DatasetSchema
 
@@ -62,7 +63,7 @@ def accepted_arrow_schema(schema: DatasetSchema) -> pa.Schema:
 def accepted_from_values(schema: DatasetSchema, rows: list[int], records: list[list[Value | None]]) -> Accepted:
     types = field_types(schema)
     by_field = zip(*records, strict=True) if records else [()] * len(types)
-    columns = [pa.array(values, arrow_type) for values, arrow_type in zip(by_field, types, strict=True)]
+    columns = [value_array(values, arrow_type) for values, arrow_type in zip(by_field, types, strict=True)]
     return Accepted(np.array(rows, np.int64), columns)
 
 
@@ -74,7 +75,7 @@ def merged(parts: Sequence[Accepted]) -> Accepted:
     rows = np.concatenate([part.rows for part in filled])
     order = np.argsort(rows, kind="stable")
     by_field = zip(*(part.columns for part in filled), strict=True)
-    return Accepted(rows[order], [pa.concat_arrays(columns).take(pa.array(order)) for columns in by_field])
+    return Accepted(rows[order], [pa.concat_arrays(columns).take(int64_array(order)) for columns in by_field])
 
 
 def rejections_table(
@@ -87,9 +88,9 @@ def rejections_table(
 ) -> pa.Table:
     rows = rejected.rows
     columns = [
-        pa.array(rows + first_record_index),
-        pa.array(starts[rows] + byte_offset),
-        pa.array(stops[rows] - starts[rows]),
-        *(pa.array([fault[part] for fault in rejected.faults], pa.string()) for part in range(3)),
+        int64_array(rows + first_record_index),
+        int64_array(starts[rows] + byte_offset),
+        int64_array(stops[rows] - starts[rows]),
+        *(value_array([fault[part] for fault in rejected.faults], pa.string()) for part in range(3)),
     ]
     return pa.Table.from_arrays(columns, schema=REJECTIONS)

@@ -5,6 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from assay.kernel.arrays import bool_array
+
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 
@@ -58,4 +60,4 @@ def without_rows(table: pa.Table, row_indices: NDArray[np.int64]) -> pa.Table:
         return table
     kept = np.ones(table.num_rows, np.bool_)
     kept[row_indices] = False
-    return table.filter(pa.array(kept))
+    return table.filter(bool_array(kept))
