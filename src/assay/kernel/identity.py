@@ -46,9 +46,9 @@ def ids_to_arrow(ids: Ids) -> pa.Array:
     return pa.ExtensionArray.from_storage(pa.uuid(), storage)
 
 
-def ids_of_parquet(buffer: pa.Buffer) -> Ids:
-    """The `datapoint_id` column of accepted records, in their order."""
-    column = pq.read_table(pa.BufferReader(buffer), columns=["datapoint_id"]).column(0)
+def ids_of_parquet(source: object) -> Ids:
+    """The `datapoint_id` column of accepted records, in their order, from anything that PyArrow takes for a file."""
+    column = pq.read_table(source, columns=["datapoint_id"], page_checksum_verification=True).column(0)
     return np.concatenate([_ids_of_array(chunk) for chunk in column.chunks] or [np.empty((0, 16), np.uint8)])
 
 

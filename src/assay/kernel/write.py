@@ -29,6 +29,7 @@ def parquet_writer(sink: object, first: pa.Table) -> pq.ParquetWriter:
         first.schema,
         compression=COMPRESSION,
         compression_level=COMPRESSION_LEVEL,
+        write_page_checksum=True,  # damage on a disk must not be read as data
         use_dictionary=repeating_columns(first),
         write_statistics=[field.name for field in first.schema if not _is_text(field.type)],
     )
@@ -51,7 +52,7 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 
 def drop_rows(parquet: pa.Buffer, row_indices: NDArray[np.int64]) -> pa.Buffer | None:
     """The same file without these rows; None when nothing is left."""
-    table = without_rows(pq.read_table(pa.BufferReader(parquet)), row_indices)
+    table = without_rows(pq.read_table(pa.BufferReader(parquet), page_checksum_verification=True), row_indices)
     return parquet_bytes(table) if table.num_rows else None
 
 
