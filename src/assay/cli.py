@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,8 +16,9 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from assay import __version__
+from assay.cli_check import check
 from assay.config import Settings, option_of, variable_of
-from assay.errors import AssayError, ErrorCode, Invalid
+from assay.errors import AssayError, ErrorCode, Invalid, NotFound
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,6 +62,9 @@ def main() -> None:
     """The import desk for datasets: every record checked, every rejection explained."""
 
 
+main.add_command(check)
+
+
 @main.command()
 @setting_options()
 def serve(**options: Any) -> None:
@@ -71,10 +76,25 @@ def serve(**options: Any) -> None:
 
     settings = Settings.from_env(os.environ, **options)
     log_to_stderr()
-    try:
-        serve_until_signal(settings, say=lambda text: click.echo(text))
-    except KeyboardInterrupt:
-        sys.exit(0)
+    with suppress(KeyboardInterrupt):
+        serve_until_signal(settings, say=click.echo)
+
+
+@main.command()
+@setting_options()
+def worker(**options: Any) -> None:
+    """Work on imports, without serving the API: as many of these as there are machines for it.
+
+    Needs the database and the storage that the service has. Uses no port and prints no token.
+    """
+    from assay.serving import work
+
+    settings = Settings.from_env(os.environ, **options)
+    if settings.workers == 0:
+        raise Invalid("A worker needs --workers of at least 1.", code=ErrorCode.INVALID_SETTING)
+    log_to_stderr()
+    with suppress(KeyboardInterrupt):
+        work(settings, say=click.echo)
 
 
 @main.command()
@@ -90,6 +110,50 @@ def migrate(**options: Any) -> None:
     db.migrate()
     db.close()
     click.echo("The database is up to date.")
+
+
+@main.group()
+def job() -> None:
+    """What became of an import: for whoever runs the service."""
+
+
+@job.command("show")
+@click.argument("import_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@setting_options("data_dir", "database_url")
+def job_show(import_id: str, as_json: bool, **options: Any) -> None:
+    """Show an import's history: every move from state to state, with its attempt and reason."""
+    from assay.db import jobs
+    from assay.ids import parse_id
+
+    identifier = parse_id(import_id)
+    db = _open_existing(options)
+    with db.read() as tx:
+        events = [] if identifier is None else jobs.list_events(tx, identifier)
+    db.close()
+    if not events:
+        raise NotFound(f"There is no import {import_id}.", code=ErrorCode.UNKNOWN_IMPORT)
+    rows = [
+        {
+            "at": event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "from": None if event.from_state is None else event.from_state.value,
+            "to": event.to_state.value,
+            "attempt": event.attempt,
+            "reason": event.reason,
+        }
+        for event in events
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        _print_table(["AT", "FROM", "TO", "ATTEMPT", "REASON"], [list(row.values()) for row in rows])
+
+
+def _print_table(head: list[str], rows: list[list[Any]]) -> None:
+    lines = [head, *([("-" if cell is None else str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @main.group()
@@ -139,21 +203,14 @@ def token_list(as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
-    lines = [["ID", "WORKSPACE", "ROLE", "NAME", "CREATED", "EXPIRES", "REVOKED"]]
-    lines += [
-        [row["id"], row["workspace_id"], row["role"], row["name"], *(_day(row[f"{what}_at"]) for what in _MOMENTS)]
-        for row in rows
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    moments = ("created_at", "expires_at", "revoked_at")
+    columns = ["id", "workspace_id", "role", "name"]
+    table = [[row[name] for name in columns] + [_minute(row[name]) for name in moments] for row in rows]
+    _print_table(["ID", "WORKSPACE", "ROLE", "NAME", "CREATED", "EXPIRES", "REVOKED"], table)
 
 
-_MOMENTS = ("created", "expires", "revoked")
-
-
-def _day(moment: str | None) -> str:
-    return "-" if moment is None else moment[:16].replace("T", " ")
+def _minute(moment: str | None) -> str | None:
+    return None if moment is None else moment[:16].replace("T", " ")
 
 
 @token.command("revoke")

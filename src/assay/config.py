@@ -30,6 +30,12 @@ class Settings:
         metadata={"help": "Address that clients reach the service at; empty means the address it listens on."},
     )
     workers: int = field(default=2, metadata={"help": "Processes that check records; 0 serves the API alone."})
+    engine: str = field(
+        default="", metadata={"help": "What checks records: empty for processes here, or dask://HOST:PORT."}
+    )
+    running_jobs_per_workspace: int = field(
+        default=64, metadata={"help": "How many imports of one workspace run at once."}
+    )
     bootstrap_token: str = field(
         default="", metadata={"help": "Token to set up on the first start, instead of a random one."}
     )
@@ -76,6 +82,8 @@ class Settings:
             ("max_body_bytes", self.max_body_bytes >= 1024, "at least 1024 bytes"),
             ("upload_url_seconds", self.upload_url_seconds >= 1, "at least 1 second"),
             ("lease_seconds", self.lease_seconds >= 1, "at least 1 second"),
+            ("running_jobs_per_workspace", self.running_jobs_per_workspace >= 1, "at least 1"),
+            ("engine", not self.engine or self.engine.startswith("dask://"), "empty or dask://HOST:PORT"),
             ("poll_seconds", self.poll_seconds > 0, "more than 0 seconds"),
             (
                 "base_url",

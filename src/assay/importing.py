@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
+from xxhash import xxh3_128
 
 from assay.chunk_runs import ChunkOutcome, StoredChunk, run_chunk, run_without_rows
 from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, RejectionPart
@@ -19,6 +20,10 @@ from assay.schema import DatasetSchema
 from assay.storage.base import Storage
 
 
+class UploadDamaged(Exception):
+    """The stored upload is not what was uploaded: it was replaced, cut short or damaged since."""
+
+
 @dataclass(frozen=True)
 class ImportPlan:
     """What an attempt needs to know. The folders are the attempt's own: no other attempt writes there."""
@@ -26,6 +31,8 @@ class ImportPlan:
     dataset_id: UUID
     upload_key: str
     size_bytes: int
+    upload_version: str | None
+    upload_hash: str | None
     format: str
     schema: DatasetSchema
     parts_folder: str
@@ -57,8 +64,9 @@ def import_file(
 ) -> Outcome:
     """Check the whole upload. `on_progress` is called after each chunk, in file order; what it raises ends the attempt.
 
-    Raises `FileFault` (from the kernel) when the file can't be used, whatever the storage or the engine raise when
-    they can't go on. At most `chunks_at_once` chunks are under way, so memory is bounded whatever the file's size.
+    Raises `FileFault` (from the kernel) when the file can't be used, `UploadDamaged` when it is not the file that was
+    uploaded, and whatever the storage or the engine raise when they can't go on. At most `chunks_at_once` chunks are
+    under way, so memory is bounded whatever the file's size.
     """
     seen = SeenIds(known_ids)
     found = _Found()
@@ -83,8 +91,9 @@ def import_file(
 def _in_order(
     plan: ImportPlan, *, storage: Storage, engine: Executor, chunks_at_once: int
 ) -> Iterator[tuple[Chunk, ChunkOutcome]]:
+    upload = _Upload(plan, storage)
     chunks = plan_chunks(
-        lambda offset, length: storage.read_range(plan.upload_key, offset, length),
+        upload.read,
         size_bytes=plan.size_bytes,
         format=plan.format,
         schema=plan.schema,
@@ -97,11 +106,50 @@ def _in_order(
             if len(under_way) == chunks_at_once:
                 yield _next_result(under_way)
             under_way.append((chunk, engine.submit(run_chunk, _stored_chunk(plan, chunk))))
+        upload.check()
         while under_way:
             yield _next_result(under_way)
     finally:
         for _, future in under_way:
             future.cancel()
+
+
+class _Upload:
+    """Reads the upload for the planner, which passes over all of it, so that any change since the upload shows."""
+
+    def __init__(self, plan: ImportPlan, storage: Storage) -> None:
+        self._plan = plan
+        self._storage = storage
+        self._hash = xxh3_128()
+        self._hashed_bytes = 0
+        self._check_version()
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = self._storage.read_range(self._plan.upload_key, offset, length)
+        if len(data) < min(length, self._plan.size_bytes - offset):
+            raise UploadDamaged(f"it ends at byte {offset + len(data):,} of {self._plan.size_bytes:,}")
+        new = memoryview(data)[max(0, self._hashed_bytes - offset) :]
+        if offset <= self._hashed_bytes and new:
+            self._hash.update(new)
+            self._hashed_bytes += len(new)
+        return data
+
+    def check(self) -> None:
+        """Once the planner has passed over everything. The hash is known where the upload came in through us."""
+        self._check_version()
+        whole = self._hashed_bytes == self._plan.size_bytes
+        if self._plan.upload_hash is not None and whole and self._hash.hexdigest() != self._plan.upload_hash:
+            raise UploadDamaged("its bytes have changed")
+
+    def _check_version(self) -> None:
+        stored = self._storage.stat(self._plan.upload_key)
+        if stored is None:
+            raise UploadDamaged("it is gone")
+        if stored.size_bytes != self._plan.size_bytes:
+            raise UploadDamaged(f"it has {stored.size_bytes:,} bytes, not {self._plan.size_bytes:,}")
+        # A local file's version says where it lies, too, which a restored backup changes; its hash says more.
+        if self._plan.upload_hash is None and stored.version != self._plan.upload_version:
+            raise UploadDamaged("it was replaced by another upload to the same URL")
 
 
 def _next_result(under_way: deque[tuple[Chunk, Future[ChunkOutcome]]]) -> tuple[Chunk, ChunkOutcome]:

@@ -193,7 +193,16 @@ def end_upload(db: Database, job: Import) -> None:
         jobs.note_upload_activity(tx, job.id, until=tx.now())
 
 
-def finish_upload(db: Database, job: Import, *, size_bytes: int) -> Import:
+@dataclass(frozen=True)
+class SeenUpload:
+    """An upload as it was when it was seen. `hash` is its xxh3_128 where it came in through us."""
+
+    size_bytes: int
+    version: str | None = None
+    hash: str | None = None
+
+
+def finish_upload(db: Database, job: Import, upload: SeenUpload) -> Import:
     """The upload is whole and durable: put the import in its dataset's line, or let it wait for a schema.
 
     Where somebody noticed the file first, the import is given back as it is by now.
@@ -206,7 +215,15 @@ def finish_upload(db: Database, job: Import, *, size_bytes: int) -> Import:
         if now_stands.uploaded_at is not None:
             return now_stands
         to = State.PENDING_SCHEMA if dataset.schema_version is None else State.QUEUED
-        return jobs.move(tx, job, to, uploaded_at=tx.now(), size_bytes=size_bytes)
+        return jobs.move(
+            tx,
+            job,
+            to,
+            uploaded_at=tx.now(),
+            size_bytes=upload.size_bytes,
+            upload_version=upload.version,
+            upload_hash=upload.hash,
+        )
 
 
 def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int) -> Import:
@@ -215,7 +232,7 @@ def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int
     if stored is None:
         return job
     if stored.size_bytes <= max_bytes:
-        return finish_upload(db, job, size_bytes=stored.size_bytes)
+        return finish_upload(db, job, SeenUpload(size_bytes=stored.size_bytes, version=stored.version))
     reason = f"The upload has {stored.size_bytes:,} bytes; at most {max_bytes:,} are taken. Split the file."
     with suppress(Conflict), db.write() as tx:
         jobs.fail(tx, job, reason=reason, uploaded_at=tx.now())

@@ -70,7 +70,8 @@ class StoredFile(io.RawIOBase):
 
 def open_part(storage: Storage, part: Part) -> pq.ParquetFile:
     """A part's Parquet file, read by ranges. Raises `Unavailable` when the storage does."""
-    return pq.ParquetFile(pa.PythonFile(StoredFile(storage, part.key, size_bytes=part.size_bytes), mode="r"))
+    file = pa.PythonFile(StoredFile(storage, part.key, size_bytes=part.size_bytes), mode="r")
+    return pq.ParquetFile(file, page_checksum_verification=True)
 
 
 def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_row: int, limit: int) -> DatapointPage:

@@ -3,6 +3,7 @@
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,14 @@ def open_services(settings: Settings) -> Iterator[Services]:
                 worker.stop()
     finally:
         db.close()
+
+
+def work(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Work on jobs until SIGTERM or Ctrl-C, without serving the API."""
+    signal.signal(signal.SIGTERM, _exit_in_order)
+    with open_services(settings):
+        say("Assay's worker is ready.")
+        threading.Event().wait()
 
 
 def _exit_in_order(_signal: int, _frame: object) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -17,9 +18,9 @@ import numpy as np
 from assay.config import Settings
 from assay.db import datasets, jobs
 from assay.db.engine import Database, WriteTransaction
-from assay.engines import open_engine
+from assay.engines import open_engine, open_own_engine
 from assay.errors import AssayError, Conflict, Unavailable
-from assay.importing import ImportPlan, import_file
+from assay.importing import ImportPlan, UploadDamaged, import_file
 from assay.jobs import Counts, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
 from assay.kernel.identity import ids_of_parquet
@@ -32,7 +33,6 @@ from assay.sweeping import sweep_files
 log = logging.getLogger("assay.worker")
 
 JOBS_AT_ONCE = 4
-RUNNING_JOBS_OF_WORKSPACE = 64
 SWEEP_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
 PAUSE_AFTER_OUTAGE_SECONDS = 5.0
@@ -79,6 +79,7 @@ class Worker:
         self._heartbeat = threading.Thread(target=self._beat, name="assay-heartbeat", daemon=True)
 
     def start(self) -> None:
+        """Raises `Unavailable` when the engine can't be reached."""
         self._shared_engine()
         for thread in (*self._threads, self._heartbeat):
             thread.start()
@@ -119,7 +120,7 @@ class Worker:
                 lease = jobs.claim_next(
                     tx,
                     lease=timedelta(seconds=self._settings.lease_seconds),
-                    running_limit=RUNNING_JOBS_OF_WORKSPACE,
+                    running_limit=self._settings.running_jobs_per_workspace,
                 )
         except AssayError as error:
             log.warning("can't claim a job now: %s", error)
@@ -149,8 +150,10 @@ class Worker:
             engine = self._engine_for(run)
             self._commit(run, self._import(run, engine))
         except FileFault as fault:
-            reason = fault.reason
-            self._write(run, lambda tx: jobs.fail(tx, job, reason=reason))
+            self._fail(run, fault.reason)
+        except UploadDamaged as damage:
+            log.error("import %s: the stored upload is not what was uploaded: %s", job.id, damage)
+            self._fail(run, f"The stored upload is not what was uploaded: {damage}. Upload the file again.")
         except Exception as error:  # noqa: BLE001  # whatever it was, the job must not stay in this worker's hands
             self._end_attempt(run, error)
             if isinstance(error, BrokenExecutor):
@@ -183,13 +186,13 @@ class Worker:
         with self._db.read() as tx:
             was_lost = jobs.count_lost_attempts(tx, run.lease.job.id) > 0
         if was_lost:
-            return open_engine(1)
+            return open_own_engine(self._settings)
         return self._shared_engine()
 
     def _shared_engine(self) -> Executor:
         with self._engine_lock:
             if self._engine is None:
-                self._engine = open_engine(self._settings.workers)
+                self._engine = open_engine(self._settings)
             return self._engine
 
     def _drop_shared(self, broken: Executor | None) -> None:
@@ -205,6 +208,8 @@ class Worker:
             dataset_id=job.dataset_id,
             upload_key=job.file_key,
             size_bytes=job.size_bytes or 0,
+            upload_version=job.upload_version,
+            upload_hash=job.upload_hash,
             format=job.format,
             schema=schema,
             parts_folder=f"{import_folder(job.dataset_id, 'parts', job.id)}/{job.attempt}",
@@ -223,14 +228,17 @@ class Worker:
         )
 
     def _known_ids(self, lease: Lease) -> Iterator[np.ndarray]:
-        row = 0
+        """The ids of the dataset's records, file by file."""
+        row, key = 0, None
         while True:
             with self._db.read() as tx:
                 parts = datasets.list_parts(tx, lease.job.dataset_id, from_row=row, limit=PARTS_A_LOOK)
             if not parts:
                 return
             for part in parts:
-                yield ids_of_parquet(StoredFile(self._storage, part.key, size_bytes=part.size_bytes))
+                if part.key != key:  # parts that share a file lie together
+                    yield ids_of_parquet(StoredFile(self._storage, part.key, size_bytes=part.size_bytes))
+                key = part.key
             row = parts[-1].first_row + parts[-1].record_count
 
     def _show_progress(self, run: _Run, counts: Counts) -> None:
@@ -241,7 +249,8 @@ class Worker:
         now = time.monotonic()
         if now - run.shown_at >= PROGRESS_SECONDS:
             run.shown_at = now
-            with self._db.write() as tx:
+            # What can't be shown now is shown next time; whether the lease still holds is the heartbeat's to find out.
+            with suppress(Unavailable), self._db.write() as tx:
                 jobs.record_progress(tx, run.lease, counts)
 
     def _commit(self, run: _Run, outcome: Outcome) -> None:
@@ -271,6 +280,9 @@ class Worker:
                 return True
         log.warning("import %s attempt %d lost its lease", run.lease.job.id, run.lease.job.attempt)
         return False
+
+    def _fail(self, run: _Run, reason: str) -> None:
+        self._write(run, lambda tx: jobs.fail(tx, run.lease.job, reason=reason))
 
     def _give_back(self, run: _Run, reason: str) -> None:
         self._write(run, lambda tx: jobs.give_back(tx, run.lease, reason=reason, was_lost=False))

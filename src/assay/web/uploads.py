@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
+from xxhash import xxh3_128
 
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.jobs import Import
-from assay.operations import begin_upload, end_upload, finish_upload, notice_upload
+from assay.operations import SeenUpload, begin_upload, end_upload, finish_upload, notice_upload
 from assay.storage.local import UPLOADS_PATH, LocalStorage, OpenUpload, UploadGrant
 from assay.web.errors import responses
 from assay.web.services import Services, WithServices
@@ -50,7 +51,7 @@ async def upload_file(token: str, request: Request, services: WithServices) -> U
     grant, job = await run_in_threadpool(_admit, services, storage, token, request)
     upload = await run_in_threadpool(storage.open_upload, grant.key)
     try:
-        await _receive(request, upload, services=services, grant=grant)
+        upload_hash = await _receive(request, upload, services=services, grant=grant)
         await run_in_threadpool(upload.commit)
     except Conflict:
         # An earlier upload was stored, but whoever took it was cut short before it could say so.
@@ -63,7 +64,8 @@ async def upload_file(token: str, request: Request, services: WithServices) -> U
     except (AssayError, asyncio.CancelledError):
         await run_in_threadpool(_break_off, services, upload, job)
         raise
-    await run_in_threadpool(finish_upload, services.db, job, size_bytes=upload.size_bytes)
+    seen = SeenUpload(size_bytes=upload.size_bytes, hash=upload_hash)
+    await run_in_threadpool(finish_upload, services.db, job, seen)
     services.wake_worker()
     return UploadedBody(import_id=job.id, size_bytes=upload.size_bytes)
 
@@ -83,17 +85,21 @@ def _admit(services: Services, storage: LocalStorage, token: str, request: Reque
     return grant, begin_upload(services.db, grant.key, quiet_seconds=ALIVE_SECONDS)
 
 
-async def _receive(request: Request, upload: OpenUpload, *, services: Services, grant: UploadGrant) -> None:
+async def _receive(request: Request, upload: OpenUpload, *, services: Services, grant: UploadGrant) -> str:
+    """Write the whole body; gives its hash, by which the worker knows that it reads what was uploaded."""
+    body_hash = xxh3_128()
     kept_alive_at = time.monotonic()
     size_bytes = 0
     async for block in _blocks(request.stream()):
         size_bytes += len(block)
         if size_bytes > grant.max_bytes:
             raise _too_large(grant)
+        body_hash.update(block)
         await run_in_threadpool(upload.write, block)
         if time.monotonic() - kept_alive_at > ALIVE_SECONDS / 4:
             kept_alive_at = time.monotonic()
             await run_in_threadpool(begin_upload, services.db, grant.key, quiet_seconds=ALIVE_SECONDS)
+    return body_hash.hexdigest()
 
 
 async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
