@@ -122,6 +122,7 @@ jobs = Table(
     Column("duplicate_count", BigInteger, nullable=False, default=0),
     Column("processed_offset", BigInteger, nullable=False, default=0),
     Column("errors", Text),
+    Column("error_summary", Text),
     Column("reason", Text),
     Column("files_swept", Boolean, nullable=False, default=False),
     Index("jobs_of_dataset", "dataset_id", "id"),

@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("duplicate_count", sa.BigInteger(), nullable=False),
         sa.Column("processed_offset", sa.BigInteger(), nullable=False),
         sa.Column("errors", sa.Text(), nullable=True),
+        sa.Column("error_summary", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("files_swept", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], ondelete="CASCADE"),
