@@ -105,7 +105,6 @@ _MALFORMATIONS = {
     "trailing characters": ("something follows the object", 1),
     "invalid character in unicode escape": ("invalid \\u escape", 1),
     "invalid escaped character": ("invalid escape in a string", 0),
-    "invalid character": ("invalid character", 0),
 }
 _SAID = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 _ESCAPE = re.compile(
@@ -116,17 +115,24 @@ _CONSTANT = re.compile(rb"-?(?:NaN|Infinity)\b")
 
 def _malformed(record: bytes, message: str) -> Fault:
     said = _SAID.fullmatch(message)
-    what, past = _MALFORMATIONS.get(said[1], (said[1], 0)) if said else ("the record ends too soon", 0)
-    position = int(said[2]) - past if said else len(record)
-    if said is None or "surrogate" in what:
+    if said is None or "surrogate" in said[1]:
         lone = next((escape.start() for escape in _ESCAPE.finditer(record) if escape[2]), None)
-        if lone is not None:
-            what, position = "lone surrogate", lone
-    elif what == "invalid character":
-        start = position - record[:position].endswith(b"-")
-        constant = _CONSTANT.match(record, start)
-        if constant:
-            what, position = "NaN and Infinity are not JSON", start
-        elif record[position : position + 1] < b" ":
-            what = "unescaped control character"
+        what, position = ("the record ends too soon", len(record)) if lone is None else ("lone surrogate", lone)
+    elif said[1] == "invalid character":
+        what, position = _invalid_character(record, int(said[2]))
+    else:
+        what, past = _MALFORMATIONS.get(said[1], (said[1], 0))
+        position = int(said[2]) - past
     return fault(RAW_FIELD, "malformed_json", what=what, position=position)
+
+
+def _invalid_character(record: bytes, position: int) -> tuple[str, int]:
+    """The commonest of them said more plainly. In a string only a control character is invalid."""
+    start = position - record[:position].endswith(b"-")
+    if _CONSTANT.match(record, start):
+        return "NaN and Infinity are not JSON", start
+    if record[position : position + 1] < b" ":
+        return "control character", position
+    if record[:position].endswith((b"t", b"f", b"n")):
+        return "misspelled true, false or null", position - 1
+    return "invalid character", position
