@@ -165,6 +165,14 @@ class UploadedBody(Body):
     size_bytes: int
 
 
+class AppendBody(Body):
+    """What became of appended records. Here `record_index` counts from one, as this API always had it."""
+
+    accepted: Annotated[int, Field(description="Includes duplicates.")]
+    rejected: int
+    errors: Annotated[list[ImportErrorBody], Field(description="One entry a rejected record.")]
+
+
 class DatapointBody(Body):
     """An accepted record: its values by field, absent ones as null."""
 
