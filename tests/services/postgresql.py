@@ -27,11 +27,17 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.handle.get_postmaster_info().socket_dir}"
 
-    def create_database(self, name: str, *, template: str | None = None) -> str:
-        """Make a database, empty or a copy of a template, and return its URL."""
-        of_template = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
-        self._run(sql.SQL("CREATE DATABASE {}{}").format(sql.Identifier(name), of_template))
+    def create_database(self, name: str) -> str:
+        """Make an empty database and return its URL."""
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
+
+    def clear_database(self, name: str, tables: list[str]) -> None:
+        """End every connection to a database, and delete the rows of its tables, which are named children first."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid()"
+        self._run(sql.SQL(others).format(name))
+        deletes = sql.SQL(";").join(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table in tables)
+        self._run(deletes, database=name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database, with whatever connections a test left to it."""
@@ -46,9 +52,8 @@ class PostgresServer:
     def start(self) -> None:
         self.handle.ensure_postgres_running()
 
-    def _run(self, statement: sql.Composed) -> None:
-        address = self.handle.get_uri()
-        with psycopg.connect(address, autocommit=True) as connection:
+    def _run(self, statement: sql.Composed, *, database: str | None = None) -> None:
+        with psycopg.connect(self.handle.get_uri(database=database), autocommit=True) as connection:
             connection.execute(statement)
 
 

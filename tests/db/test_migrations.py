@@ -1,0 +1,135 @@
+"""Migrations: they make what the tables say, in any number of processes, and know what is not theirs."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from assay.db.engine import Database, open_database
+from assay.db.tables import metadata
+from assay.errors import Invalid, Unavailable
+from db.conftest import RACERS
+from db.making import make_dataset
+from db.racing import migrate_in_process
+
+INDICES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that was never migrated."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    url: str = request.getfixturevalue("empty_postgresql_url")
+    return url
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
+    with closing(open_database(empty_url)) as db:
+        yield db
+
+
+def test_migrations_make_exactly_the_tables_that_the_code_knows(database: Database) -> None:
+    with database.read() as tx:
+        context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_make_the_same_indices_as_the_tables_conditions_included(empty: Database) -> None:
+    with empty.write() as tx:
+        metadata.create_all(tx.connection)
+        expected = _indices(tx.connection)
+        metadata.drop_all(tx.connection)
+    empty.migrate()
+    with empty.read() as tx:
+        migrated = _indices(tx.connection)
+    migrated.pop("alembic_version_pkc", None)
+    assert migrated == expected
+    assert "files_swept IS" in migrated["jobs_unswept"]
+
+
+def _indices(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(text(INDICES[connection.dialect.name]))
+    return {name: re.sub(r"\s+", " ", definition) for name, definition in rows}
+
+
+def test_an_empty_database_is_not_migrated_until_it_is(empty: Database) -> None:
+    assert not empty.is_migrated()
+    empty.migrate()
+    assert empty.is_migrated()
+    make_dataset(empty)
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    make_dataset(database)
+    database.migrate()
+    assert database.is_migrated()
+    with database.read() as tx:
+        assert tx.connection.execute(text("SELECT count(*) FROM datasets")).scalar_one() == 1
+
+
+def test_processes_may_migrate_at_once(empty_url: str, racers: ProcessPoolExecutor) -> None:
+    start_at = time.time() + 0.3
+    racing = [racers.submit(migrate_in_process, empty_url, start_at) for _ in range(RACERS)]
+    assert [race.result(timeout=60) for race in racing] == [True] * RACERS
+
+
+def test_a_database_that_was_not_migrated_says_what_to_run(empty: Database) -> None:
+    with pytest.raises(Unavailable, match="run `assay migrate`"):
+        make_dataset(empty)
+
+
+def test_a_table_of_an_older_release_says_what_to_run(empty: Database) -> None:
+    empty.migrate()
+    with empty.write() as tx:
+        tx.connection.execute(text("ALTER TABLE datasets DROP COLUMN created_by"))
+    with pytest.raises(Unavailable, match="run `assay migrate`"):
+        make_dataset(empty)
+
+
+def test_a_database_of_a_newer_release_is_refused(empty: Database) -> None:
+    empty.migrate()
+    with empty.write() as tx:
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for refuse in (empty.is_migrated, empty.migrate):
+        with pytest.raises(Unavailable, match=r"newer release of Assay .*9999.* Upgrade Assay"):
+            refuse()
+
+
+def test_a_database_of_something_else_is_refused_and_left_alone(empty: Database) -> None:
+    with empty.write() as tx:
+        tx.connection.execute(text("CREATE TABLE jobs (title TEXT)"))
+    with pytest.raises(Invalid, match="give Assay a database of its own"):
+        empty.migrate()
+    assert not empty.is_migrated()
+    with empty.read() as tx:
+        assert tx.connection.execute(text("SELECT title FROM jobs")).all() == []
+    with pytest.raises(Unavailable):
+        make_dataset(empty)
+
+
+def test_a_migration_that_breaks_off_leaves_nothing(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def upgrade_and_break(config: object, revision: str) -> None:
+        upgrade(config, revision)
+        raise KeyboardInterrupt
+
+    from alembic import command
+
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", upgrade_and_break)
+    with pytest.raises(KeyboardInterrupt):
+        empty.migrate()
+    assert not empty.is_migrated()
+    with pytest.raises(Unavailable):
+        make_dataset(empty)
