@@ -1,0 +1,53 @@
+"""`assay.check`: the service's kernel as a function, for a file or a table, with no server."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from assay.client_sources import Source, as_arrow, write_lines
+from assay.kernel.check import Report, check_file
+from assay.schema import DatasetSchema, parse_schema
+
+__all__ = ["Report", "check"]
+
+
+def check(
+    source: Source,
+    schema: DatasetSchema | dict[str, Any],
+    *,
+    accepted: Path | str | None = None,
+    rejected: Path | str | None = None,
+    processes: int | None = None,
+) -> Report:
+    """Check every record of a .csv or .jsonl path, a DataFrame or an Arrow table against a schema.
+
+    `accepted` gets the accepted records as Parquet, each once; `rejected` the others as they stand. Raises
+    `errors.InvalidFields` for a schema that can't be used, `kernel.files.FileFault` for such a file.
+    """
+    dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        path = Path(folder) / "table.jsonl"
+        with path.open("wb") as file:
+            write_lines(as_arrow(source), file)
+        return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)
+
+
+def _check(
+    path: Path,
+    schema: DatasetSchema,
+    *,
+    accepted: Path | str | None,
+    rejected: Path | str | None,
+    processes: int | None,
+) -> Report:
+    return check_file(
+        path,
+        schema,
+        accepted=None if accepted is None else Path(accepted),
+        rejected=None if rejected is None else Path(rejected),
+        processes=processes or os.cpu_count() or 1,
+    )
