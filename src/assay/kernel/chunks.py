@@ -5,7 +5,7 @@ another one, on another machine. What comes out doesn't depend on where the file
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
@@ -25,6 +25,7 @@ from assay.kernel.files import (
     FileFault,
     ReadRange,
     check_header,
+    is_blank,
     line_end_length,
     read_header,
     record_end,
@@ -42,6 +43,7 @@ __all__ = ["Chunk", "ChunkResult", "ChunkTask", "FileFault", "ReadRange", "check
 DEFAULT_CHUNK_BYTES = 32 * 1024 * 1024
 DEFAULT_RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 MAX_FIRST_FAULTS = 1000
+MAX_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -108,47 +110,63 @@ def plan_chunks(
         header, offset = first_record.names, first_record.end
     else:
         offset = text_offset(read, size_bytes)
-    index = record_index = 0
-    while offset < size_bytes:
-        length, record_count = _whole_records(read(offset, chunk_bytes), framing, offset + chunk_bytes >= size_bytes)
-        chunk = Chunk(index, offset, length, record_index, header, record_count)
-        if length == 0:
+    # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
+    most_lines = max(1, MAX_CELLS // len(schema.fields))
+    chunk = Chunk(0, offset, 0, 0, header, 0)
+    while chunk.end < size_bytes:
+        window = read(chunk.end, chunk_bytes)
+        is_last = chunk.end + len(window) >= size_bytes
+        at = 0
+        while length := _whole_records(window[at:], framing, is_last, most_lines):
+            chunk = _next(chunk, length, len(framing.frames(window[at : at + length])))
+            at += length
+            if chunk.record_count:
+                yield chunk
+        if at == 0:
             chunk = _long_record(
                 read, chunk, framing, block_bytes=min(chunk_bytes, SCAN_BYTES), limit=record_limit_bytes
             )
-        if chunk.record_count:
-            yield chunk
-            index += 1
-            record_index += chunk.record_count
-        offset = chunk.end
-    if record_index == 0:
+            if chunk.record_count:
+                yield chunk
+    if chunk.first_record_index + chunk.record_count == 0:
         raise FileFault("The file has no records.")
 
 
-def _whole_records(window: bytes, framing: Framing, is_last: bool) -> tuple[int, int]:
-    """How many bytes of the window are whole records, and how many records that are not blank they hold."""
-    ends = framing.ends(window)
+def _next(chunk: Chunk, length: int, record_count: int) -> Chunk:
+    return Chunk(
+        index=chunk.index + (chunk.record_count > 0),
+        offset=chunk.end,
+        length=length,
+        first_record_index=chunk.first_record_index + chunk.record_count,
+        header=chunk.header,
+        record_count=record_count,
+    )
+
+
+def _whole_records(window: bytes, framing: Framing, is_last: bool, most_lines: int) -> int:
+    """How many bytes at the window's start are whole records, of at most `most_lines` lines."""
+    ends = framing.ends(window, most_lines)
     length = int(ends[-1]) if len(ends) else 0
-    if is_last and length < len(window) and framing.end(window, length)[1] != IN_QUOTES:
-        length = len(window)
-    return length, len(framing.frames(window[:length])) if length else 0
+    is_rest_whole = is_last and len(ends) < most_lines and framing.end(window, length)[1] != IN_QUOTES
+    return len(window) if is_rest_whole else length
 
 
 def _long_record(read: ReadRange, chunk: Chunk, framing: Framing, *, block_bytes: int, limit: int) -> Chunk:
-    """The chunk of a single record that is longer than a chunk should be, or that ends in the middle of a quote."""
-    end, in_quotes = record_end(read, chunk.offset, framing, block_bytes=block_bytes)
+    """The next chunk: a single record that is longer than a chunk should be, or that never ends."""
+    offset = chunk.end
+    end, in_quotes = record_end(read, offset, framing, block_bytes=block_bytes)
     if in_quotes:
         raise FileFault(
-            f"Record {chunk.first_record_index}, at byte {chunk.offset}, has a quote that is never closed, "
-            "so where it ends can't be told. Close the quote and upload the file again."
+            f"Record {chunk.first_record_index + chunk.record_count}, at byte {offset}, has a quote that is never "
+            "closed, so where it ends can't be told. Close the quote and upload the file again."
         )
-    if end == chunk.offset:
+    if end == offset:
         raise EOFError(f"The file ends at byte {end}, before its size.")
-    length, line_end = end - chunk.offset, line_end_length(read, end)
-    if length - line_end > limit:
-        return Chunk(chunk.index, chunk.offset, 0, chunk.first_record_index, chunk.header, 1, length, line_end)
-    count = len(framing.frames(read(chunk.offset, length)))
-    return Chunk(chunk.index, chunk.offset, length, chunk.first_record_index, chunk.header, count)
+    length, line_end = end - offset, line_end_length(read, end)
+    if length - line_end <= limit:
+        return _next(chunk, length, len(framing.frames(read(offset, length))))
+    skipping = _next(chunk, 0, 0 if is_blank(read, offset, end, framing) else 1)
+    return replace(skipping, skipped_bytes=length, skipped_line_end_bytes=line_end)
 
 
 def check_chunk(data: bytes | memoryview, task: ChunkTask) -> ChunkResult:

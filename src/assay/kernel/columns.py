@@ -87,10 +87,13 @@ def rejections_table(
     stops: NDArray[np.int64],
 ) -> pa.Table:
     rows = rejected.rows
+    # Most faults are alike: each is written once and then pointed at.
+    numbers: dict[Fault, int] = {}
+    pointers = int64_array(np.array([numbers.setdefault(fault, len(numbers)) for fault in rejected.faults], np.int64))
     columns = [
         int64_array(rows + first_record_index),
         int64_array(starts[rows] + byte_offset),
         int64_array(stops[rows] - starts[rows]),
-        *(value_array([fault[part] for fault in rejected.faults], pa.string()) for part in range(3)),
+        *(value_array([fault[part] for fault in numbers], pa.string()).take(pointers) for part in range(3)),
     ]
     return pa.Table.from_arrays(columns, schema=REJECTIONS)

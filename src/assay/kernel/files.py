@@ -89,6 +89,12 @@ def record_end(read: ReadRange, offset: int, framing: Framing, *, block_bytes: i
     return at, so_far == IN_QUOTES
 
 
+def is_blank(read: ReadRange, offset: int, end: int, framing: Framing) -> bool:
+    """Whether a line too long to be held is no record."""
+    blocks = (read(at, min(SCAN_BYTES, end - at)) for at in range(offset, end, SCAN_BYTES))
+    return all(not block.strip(framing.blank) for block in blocks)
+
+
 def line_end_length(read: ReadRange, end: int) -> int:
     """How many bytes before `end` are a record's line end."""
     tail = read(max(end - 2, 0), min(end, 2))

@@ -36,19 +36,25 @@ class Frames:
         return len(self.starts)
 
 
-def jsonl_ends(data: bytes) -> Offsets:
-    """The offsets just past each line feed."""
-    found = [np.flatnonzero(piece == LF) + (at + 1) for at, piece in _pieces(data)]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
-
-
-def _pieces(data: bytes) -> list[tuple[int, NDArray[np.uint8]]]:
+def jsonl_ends(data: bytes, most: int) -> Offsets:
+    """The offsets just past each line feed, `most` of them at most."""
     whole = np.frombuffer(data, np.uint8)
-    return [(at, whole[at : at + PIECE_BYTES]) for at in range(0, len(data), PIECE_BYTES)]
+    found: list[Offsets] = []
+    count = 0
+    for at in range(0, len(data), PIECE_BYTES):
+        found.append(np.flatnonzero(whole[at : at + PIECE_BYTES] == LF) + (at + 1))
+        count += len(found[-1])
+        if count >= most:
+            break
+    return _joined(found, most)
+
+
+def _joined(found: list[Offsets], most: int) -> Offsets:
+    return np.concatenate(found)[:most] if found else np.empty(0, np.int64)
 
 
 def jsonl_frames(data: bytes) -> Frames:
-    starts, stops = _lines(data, jsonl_ends(data))
+    starts, stops = _lines(data, jsonl_ends(data, len(data)))
     content_starts, content_stops = _trimmed(data, starts, stops)
     filled = content_starts < content_stops
     if filled.all():
@@ -120,24 +126,26 @@ def jsonl_end(data: bytes, start: int) -> tuple[int, bytes]:
     return data.find(b"\n", start) + 1 or -1, b""
 
 
-def csv_ends(data: bytes) -> Offsets:
-    """The offsets just past the line feed of each record; the data begin at the start of one."""
+def csv_ends(data: bytes, most: int) -> Offsets:
+    """The offsets just past the line feed of each record, `most` at most; the data begin at the start of one."""
     if b'"' not in data:
-        return jsonl_ends(data)
+        return jsonl_ends(data, most)
     found: list[Offsets] = []
-    at, size = 0, PIECE_BYTES
-    while at < len(data):
-        ends = _regular_csv_ends(data, at, at + size)
+    at = count = 0
+    while at < len(data) and count < most:
+        ends = _regular_csv_ends(data, at, at + PIECE_BYTES)
         if ends is None:
-            ends = _irregular_csv_ends(data, at, at + size)
-        if len(ends):
-            found.append(ends)
-            at, size = int(ends[-1]), PIECE_BYTES
-        elif at + size >= len(data):
-            break
-        else:
-            size *= 2
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+            ends = _irregular_csv_ends(data, at, at + PIECE_BYTES)
+        if not len(ends):
+            # One record fills the piece: to look for its end in a larger one could take memory without bounds.
+            end, _ = csv_end(data, at)
+            if end < 0:
+                break
+            ends = np.array([end], np.int64)
+        found.append(ends)
+        count += len(ends)
+        at = int(ends[-1])
+    return _joined(found, most)
 
 
 def _regular_csv_ends(data: bytes, start: int, stop: int) -> Offsets | None:
@@ -170,7 +178,7 @@ def _irregular_csv_ends(data: bytes, start: int, stop: int) -> Offsets:
 
 
 def csv_frames(data: bytes) -> Frames:
-    starts, stops = _lines(data, csv_ends(data))
+    starts, stops = _lines(data, csv_ends(data, len(data)))
     filled = starts < stops
     if not filled.all():
         starts, stops = starts[filled], stops[filled]
@@ -179,12 +187,14 @@ def csv_frames(data: bytes) -> Frames:
 
 @dataclass(frozen=True)
 class Framing:
-    """How a format's records are found. `end` finds one record's end across blocks; see `csv_end`."""
+    """How a format's records are found. `end` finds one record's end across blocks; see `csv_end`. A line with nothing
+    but `blank` bytes is no record."""
 
-    ends: Callable[[bytes], Offsets]
+    ends: Callable[[bytes, int], Offsets]
     end: Callable[[bytes, int], tuple[int, bytes]]
     frames: Callable[[bytes], Frames]
+    blank: bytes
 
 
-JSONL = Framing(ends=jsonl_ends, end=jsonl_end, frames=jsonl_frames)
-CSV = Framing(ends=csv_ends, end=csv_end, frames=csv_frames)
+JSONL = Framing(ends=jsonl_ends, end=jsonl_end, frames=jsonl_frames, blank=JSON_SPACE)
+CSV = Framing(ends=csv_ends, end=csv_end, frames=csv_frames, blank=b"")
