@@ -11,7 +11,7 @@ from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
 from assay.web import api, uploads
 from assay.web.errors import error_response, install_handlers, responses
-from assay.web.middleware import LimitBody, LogRequests, StripTrailingSlash
+from assay.web.middleware import AnswerBugs, LimitBody, LogRequests, StripTrailingSlash
 from assay.web.services import Services, WithServices
 
 DESCRIPTION = """\
@@ -54,6 +54,7 @@ def create_app(services: Services) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(LimitBody, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(StripTrailingSlash)
+    app.add_middleware(AnswerBugs)
     app.add_middleware(LogRequests)
     return app
 

@@ -97,6 +97,10 @@ def parse_json(body: bytes) -> Any:
         raise json.JSONDecodeError("A string has a lone surrogate", "", 0) from error
     except RecursionError as error:
         raise json.JSONDecodeError("The body is nested too deeply", "", 0) from error
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # Python reads integers of some thousand digits and no longer ones
+        raise json.JSONDecodeError("A number has too many digits", "", 0) from error
     return value
 
 

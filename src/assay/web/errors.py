@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from assay.errors import AssayError, Conflict, Denied, ErrorCode, Invalid, InvalidFields, NotFound, Unavailable
 from assay.wire import ErrorBody, ErrorDetail
@@ -35,6 +36,7 @@ TITLES = {
     500: "Internal error",
     503: "Not available now",
 }
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 FRAMEWORK_CODES = {404: ErrorCode.UNKNOWN_ROUTE, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 
@@ -67,7 +69,6 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AssayError, _on_fault)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_framework_fault)
-    app.add_exception_handler(Exception, _on_bug)
 
 
 def _on_fault(_request: Request, error: Exception) -> JSONResponse:
@@ -97,14 +98,21 @@ def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return error_response(400, ErrorCode.INVALID_REQUEST, faults)
 
 
-def _on_framework_fault(_request: Request, error: Exception) -> JSONResponse:
+def _on_framework_fault(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     code = FRAMEWORK_CODES.get(error.status_code, ErrorCode.INVALID_REQUEST)
     detail = {404: "There is nothing at this path.", 405: "This path has no such method."}.get(error.status_code)
-    return error_response(error.status_code, code, detail or str(error.detail), headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    return error_response(error.status_code, code, detail or str(error.detail), headers=headers)
 
 
-def _on_bug(_request: Request, _error: Exception) -> JSONResponse:
-    # The server logs the traceback; the answer never has it.
-    return error_response(500, ErrorCode.INTERNAL, "The service made an error, which is in its log. Please try again.")
+def _allowed_methods(request: Request) -> list[str]:
+    """All methods of the path: the framework names only those of the first route that it finds there."""
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]

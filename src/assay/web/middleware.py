@@ -59,6 +59,30 @@ class LimitBody:
         await self._app(scope, replay, send)
 
 
+class AnswerBugs:
+    """Answers an exception that nobody expected with the envelope. The traceback goes to the log, never out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception:
+            if has_started or scope["type"] != "http":
+                raise  # the server ends the connection, so that half an answer is not taken for a whole one
+            log.exception("a request failed by a fault of the service")
+            detail = "The service made an error, which is in its log. Please try again."
+            await error_response(500, ErrorCode.INTERNAL, detail)(scope, receive, send)
+
+
 class LogRequests:
     """One line a request: method, path, status, time, ids. Never a header, a query or a body; no signed path."""
 
