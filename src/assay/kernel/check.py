@@ -4,10 +4,10 @@ import multiprocessing
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +39,8 @@ NO_DATASET = UUID(int=0)
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the size of the file."""
+
+Checked = Generator[tuple[Chunk, ChunkResult], None, None]
 
 COPY_BYTES = 1024 * 1024
 
@@ -82,7 +84,8 @@ def check_file(
         write_rejected = stack.enter_context(_rejected_writer(rejected, read, format, size_bytes))
         tasks = (ChunkTask(chunk, format, schema, NO_DATASET) for chunk in plan)
         pooled = processes > 1 and size_bytes > chunk_bytes
-        for chunk, result in _checked_in_pool(path, tasks, processes) if pooled else _checked_here(read, tasks):
+        checked = _checked_in_pool(path, tasks, processes) if pooled else _checked_here(read, tasks)
+        for chunk, result in stack.enter_context(closing(checked)):
             repeated = seen.add(result.ids)
             _add(report, result, duplicate_count=len(repeated))
             write_accepted(without_rows(result.table, repeated))
@@ -112,12 +115,12 @@ def _reader(file: BinaryIO) -> ReadRange:
     return read
 
 
-def _checked_here(read: ReadRange, tasks: Iterable[ChunkTask]) -> Iterator[tuple[Chunk, ChunkResult]]:
+def _checked_here(read: ReadRange, tasks: Iterable[ChunkTask]) -> Checked:
     for task in tasks:
         yield task.chunk, check_chunk(read(task.chunk.offset, task.chunk.length), task)
 
 
-def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> Iterator[tuple[Chunk, ChunkResult]]:
+def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> Checked:
     """In the file's order. No more chunks are under way than the processes need to stay busy."""
     # A forked child could inherit a lock that one of Arrow's threads holds, so children are started afresh.
     context = multiprocessing.get_context("spawn")
@@ -164,18 +167,18 @@ def _accepted_writer(path: Path | None, schema: DatasetSchema) -> Iterator[Calla
     if path is None:
         yield lambda table: None
         return
-    with _appears_whole(path) as file:
+    with _appears_whole(path) as file, ExitStack() as stack:
         writer = None
 
         def write(table: pa.Table) -> None:
             nonlocal writer
-            writer = writer or parquet_writer(file, table)
+            writer = writer or stack.enter_context(parquet_writer(file, table))
             if table.num_rows:
                 writer.write_table(table)
 
         yield write
-        writer = writer or parquet_writer(file, accepted_arrow_schema(schema).empty_table())
-        writer.close()
+        if writer is None:
+            write(accepted_arrow_schema(schema).empty_table())
 
 
 @contextmanager
