@@ -1,0 +1,122 @@
+"""Workers that fall silent, and imports that are cancelled: what the job is afterwards, and who may still write."""
+
+import pytest
+
+from assay.db import jobs
+from assay.db.engine import Database
+from assay.errors import Conflict, ErrorCode, NotFound
+from assay.ids import new_id
+from assay.jobs import TERMINAL, Counts, Lease, State
+from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import, return_lapsed
+from assay.storage.base import Storage
+from db.making import claim, claim_surely, outcome_of
+from moving_clock import Clock
+from operations.steps import history, import_in, make_dataset, now_stands, upload
+
+
+def lose(db: Database, clock: Clock) -> Lease:
+    """Claim the next job, and let its lease lapse."""
+    lease = claim_surely(db)
+    clock.advance(31)
+    return_lapsed(db)
+    return lease
+
+
+def test_lapsed_lease_returns_the_job_to_its_place_in_line(database: Database, storage: Storage, clock: Clock) -> None:
+    dataset_id = make_dataset(database)
+    first = upload(database, storage, dataset_id)
+    clock.advance(1)
+    upload(database, storage, dataset_id)
+    lost = lose(database, clock)
+    assert lost.job.id == first.id
+    assert now_stands(database, first).state is State.QUEUED
+    again = claim_surely(database)
+    assert (again.job.id, again.attempt) == (first.id, 2)
+    assert again.job.counts == Counts()
+
+
+def test_lease_that_is_kept_up_is_left_alone(database: Database, storage: Storage, clock: Clock) -> None:
+    job = import_in(State.PROCESSING, database, storage)
+    clock.advance(29)
+    assert return_lapsed(database) == 0
+    assert now_stands(database, job).state is State.PROCESSING
+
+
+def test_third_lost_attempt_ends_the_job_and_blames_the_service(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    job = upload(database, storage, make_dataset(database))
+    for attempt in range(1, LOST_ATTEMPTS_LIMIT + 1):
+        assert lose(database, clock).attempt == attempt
+    ended = now_stands(database, job)
+    assert ended.state is State.FAILED
+    assert "The service lost 3 attempts" in (ended.reason or "")
+    assert "the file may be fine" in (ended.reason or "")
+    assert claim(database) is None
+    assert [event.to_state for event in history(database, job)] == [
+        State.UNINITIALISED,
+        State.QUEUED,
+        *[State.PROCESSING, State.QUEUED] * 2,
+        State.PROCESSING,
+        State.FAILED,
+    ]
+
+
+def test_attempts_that_were_handed_back_in_good_order_cost_nothing(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    job = upload(database, storage, make_dataset(database))
+    for _ in range(5):
+        lease = claim_surely(database)
+        with database.write() as tx:
+            jobs.give_back(tx, lease, reason="The worker was stopped.", was_lost=False)
+    lose(database, clock)
+    assert now_stands(database, job).state is State.QUEUED
+
+
+def test_worker_that_comes_back_too_late_can_write_nothing(database: Database, storage: Storage, clock: Clock) -> None:
+    upload(database, storage, make_dataset(database))
+    late = lose(database, clock)
+    new = claim_surely(database)
+    for write in (
+        lambda tx: jobs.record_progress(tx, late, Counts(accepted=5)),
+        lambda tx: jobs.commit_outcome(tx, late, outcome_of(late, 5), to=State.COMPLETE, reason=None),
+        lambda tx: jobs.give_back(tx, late, reason="late", was_lost=False),
+        lambda tx: jobs.fail(tx, late.job, reason="late"),
+    ):
+        with pytest.raises(Conflict), database.write() as tx:
+            write(tx)
+    assert now_stands(database, new.job).state is State.PROCESSING
+    assert now_stands(database, new.job).counts == Counts()
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in TERMINAL])
+def test_job_that_has_not_ended_is_cancelled(database: Database, storage: Storage, state: State) -> None:
+    job = import_in(state, database, storage)
+    ended = cancel_import(database, job.dataset_id, job.id)
+    assert (ended.state, ended.reason, ended.counts) == (State.FAILED, "Cancelled", Counts())
+    assert claim(database) is None
+    assert return_lapsed(database) == 0
+
+
+@pytest.mark.parametrize("state", list(TERMINAL))
+def test_job_that_has_ended_is_not_cancelled(database: Database, storage: Storage, state: State) -> None:
+    job = import_in(state, database, storage)
+    with pytest.raises(Conflict) as caught:
+        cancel_import(database, job.dataset_id, job.id)
+    assert caught.value.code is ErrorCode.ALREADY_ENDED
+    assert now_stands(database, job).state is state
+
+
+def test_worker_of_a_cancelled_job_loses_it(database: Database, storage: Storage) -> None:
+    upload(database, storage, make_dataset(database))
+    lease = claim_surely(database)
+    cancel_import(database, lease.job.dataset_id, lease.job.id)
+    with pytest.raises(Conflict), database.write() as tx:
+        jobs.commit_outcome(tx, lease, outcome_of(lease, 5), to=State.COMPLETE, reason=None)
+    assert now_stands(database, lease.job).reason == "Cancelled"
+
+
+def test_cancel_of_what_is_not_there_is_not_found(database: Database) -> None:
+    with pytest.raises(NotFound):
+        cancel_import(database, make_dataset(database), new_id())
