@@ -13,8 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from assay.error_summary import FaultCount
 from assay.jobs import NewPart, RejectionPart
 from assay.kernel.chunks import ChunkTask, check_chunk
+from assay.kernel.summary import count_faults
 from assay.kernel.write import drop_rows, parquet_bytes
 from assay.storage.base import Storage, open_storage
 
@@ -32,7 +34,8 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class ChunkOutcome:
-    """What became of a chunk: counts, the ids of what its part holds (16 bytes each), and the first faults.
+    """What became of a chunk: counts, the ids of what its part holds (16 bytes each), the first faults, and how many
+    there are of each field and reason.
 
     Nothing of it is visible before the job's commit names the part.
     """
@@ -43,6 +46,7 @@ class ChunkOutcome:
     part: NewPart | None
     rejections: RejectionPart | None
     first_faults: list[tuple[int, str, str]]
+    fault_counts: list[FaultCount]
 
 
 def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
@@ -68,6 +72,7 @@ def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
         part=part,
         rejections=rejections,
         first_faults=result.first_faults,
+        fault_counts=count_faults(result.rejections),
     )
 
 

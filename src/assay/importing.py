@@ -13,6 +13,7 @@ import numpy as np
 from xxhash import xxh3_128
 
 from assay.chunk_runs import ChunkOutcome, StoredChunk, run_chunk, run_without_rows
+from assay.error_summary import ErrorSummary
 from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, RejectionPart
 from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
 from assay.kernel.identity import SeenIds
@@ -48,6 +49,7 @@ class _Found:
 
     counts: Counts = field(default_factory=Counts)
     errors: list[RecordError] = field(default_factory=list)
+    summary: ErrorSummary = field(default_factory=ErrorSummary)
     # A part that had to be written again, without its duplicates, is still on its way.
     parts: list[NewPart | Future[NewPart | None]] = field(default_factory=list)
     rejections: list[RejectionPart] = field(default_factory=list)
@@ -83,6 +85,7 @@ def import_file(
     return Outcome(
         counts=found.counts,
         errors=tuple(found.errors),
+        error_summary=found.summary.rows(),
         parts=tuple(part for part in parts if part is not None),
         rejections=tuple(found.rejections),
     )
@@ -182,5 +185,6 @@ def _add(found: _Found, chunk: Chunk, outcome: ChunkOutcome, *, duplicate_count:
     )
     room = INLINE_ERRORS - len(found.errors)
     found.errors.extend(RecordError(*fault) for fault in outcome.first_faults[:room])
+    found.summary.add(outcome.fault_counts)
     if outcome.rejections is not None:
         found.rejections.append(outcome.rejections)

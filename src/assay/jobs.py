@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from assay.error_summary import SummaryRow
+
 
 class Kind(StrEnum):
     """What a job does to its dataset. All kinds of a dataset stand in one line."""
@@ -109,6 +111,7 @@ class Import:
     schema_version: int | None
     counts: Counts
     errors: tuple[RecordError, ...]
+    error_summary: tuple[SummaryRow, ...]
     reason: str | None
 
 
@@ -172,6 +175,7 @@ class Outcome:
     errors: tuple[RecordError, ...]
     parts: tuple[NewPart, ...]
     rejections: tuple[RejectionPart, ...]
+    error_summary: tuple[SummaryRow, ...] = ()
 
 
 def final_state(counts: Counts) -> State:

@@ -97,6 +97,14 @@ class ImportErrorBody(Body):
     reason: str
 
 
+class ErrorCountBody(Body):
+    """How many faults a field has for one reason."""
+
+    field: str
+    reason: str
+    count: int
+
+
 class ImportBody(Body):
     """An import job: one file's way into a dataset."""
 
@@ -115,6 +123,10 @@ class ImportBody(Body):
     errors: Annotated[
         list[ImportErrorBody] | SkipJsonSchema[None],
         Field(description="One entry a rejected record, in file order, at most 1,000."),
+    ] = None
+    error_summary: Annotated[
+        list[ErrorCountBody] | SkipJsonSchema[None],
+        Field(description="All faults counted by field and reason, the largest count first, at most 100 entries."),
     ] = None
     reason: Annotated[str | SkipJsonSchema[None], Field(description="Why the import failed.")] = None
     processing_started_at: Time | SkipJsonSchema[None] = None

@@ -36,6 +36,12 @@ RECORD_ERROR = {
     "required": ["record_index", "field", "reason"],
     "additionalProperties": False,
 }
+ERROR_COUNT = {
+    "type": "object",
+    "properties": {"field": TEXT, "reason": TEXT, "count": {"type": "integer", "minimum": 1}},
+    "required": ["field", "reason", "count"],
+    "additionalProperties": False,
+}
 
 
 def _closed(properties: dict[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -56,6 +62,7 @@ _ACCEPTED = {"accepted_count": {"type": "integer", "minimum": 1}, "duplicate_cou
 _REJECTED = {
     "rejected_count": {"type": "integer", "minimum": 1},
     "errors": {"type": "array", "minItems": 1, "maxItems": 1000, "items": RECORD_ERROR},
+    "error_summary": {"type": "array", "minItems": 1, "maxItems": 100, "items": ERROR_COUNT},
 }
 _REASON = {"reason": TEXT}
 

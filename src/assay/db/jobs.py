@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, insert, select, upd
 
 from assay.db.engine import CLAIM_LOCK, ReadTransaction, WriteTransaction, take_turn
 from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
+from assay.error_summary import SummaryRow
 from assay.errors import Conflict, ErrorCode
 from assay.jobs import (
     TERMINAL,
@@ -213,6 +214,7 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
         reason=reason,
         lease_until=None,
         errors=json.dumps([[error.record_index, error.field, error.reason] for error in outcome.errors]),
+        error_summary=json.dumps([[row.field, row.reason, row.count] for row in outcome.error_summary]),
         **_count_columns(outcome.counts),
     )
     part_rows = []
@@ -374,5 +376,6 @@ def _import(row: Row[Any]) -> Import:
             processed_offset=row.processed_offset,
         ),
         errors=tuple(RecordError(*entry) for entry in json.loads(row.errors or "[]")),
+        error_summary=tuple(SummaryRow(*entry) for entry in json.loads(row.error_summary or "[]")),
         reason=row.reason,
     )

@@ -9,7 +9,7 @@ _OF_CODE = ["field", "code"]
 
 
 def count_faults(rejections: pa.Table) -> list[FaultCount]:
-    """The counts of a table of rejections, ready to be added to an `ErrorSummary`; few, however many faults there are."""
+    """The counts of a table of rejections, ready for an `ErrorSummary`; few, however many faults there are."""
     if not rejections.num_rows:
         return []
     reasons = rejections.group_by([*_OF_CODE, "reason"], use_threads=False).aggregate([([], "count_all")])

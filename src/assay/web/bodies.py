@@ -9,7 +9,15 @@ from starlette.requests import Request
 from assay.db.datasets import Dataset
 from assay.jobs import Import, State
 from assay.reading import Datapoint
-from assay.wire import DatapointBody, DatasetBody, DatasetStatusBody, ImportBody, ImportErrorBody, SchemaBody
+from assay.wire import (
+    DatapointBody,
+    DatasetBody,
+    DatasetStatusBody,
+    ErrorCountBody,
+    ImportBody,
+    ImportErrorBody,
+    SchemaBody,
+)
 
 _WITH_PROGRESS = {State.PROCESSING, State.COMPLETE, State.PARTIAL, State.FAILED}
 
@@ -41,6 +49,9 @@ def import_body(job: Import) -> ImportBody:
         values["errors"] = [
             ImportErrorBody(record_index=error.record_index, field=error.field, reason=error.reason)
             for error in job.errors
+        ]
+        values["error_summary"] = [
+            ErrorCountBody(field=row.field, reason=row.reason, count=row.count) for row in job.error_summary
         ]
     if job.state is State.FAILED:
         values["reason"] = job.reason or "The import failed."
