@@ -1,22 +1,19 @@
 """`assay check`: a file against a schema on this machine, with the service's own kernel and no server."""
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.cli_output import SOME_REJECTED, print_json, print_table, progress_bar, read_schema_file
 from assay.errors import ErrorCode, Invalid, InvalidFields
 
 if TYPE_CHECKING:
     from assay.kernel.check import Report
     from assay.schema import DatasetSchema
 
-SOME_REJECTED = 1
 SHOWN_ERRORS = 20
 SHOWN_REASONS = 20
 
@@ -41,24 +38,24 @@ def check(
     dataset_schema = _read_schema(schema)
     _check_outputs(file, accepted, rejected)
     try:
-        with _progress(file) as progress:
+        with progress_bar(file.name) as show:
             report = check_file(
                 file,
                 dataset_schema,
                 accepted=accepted,
                 rejected=rejected,
                 processes=processes or os.cpu_count() or 1,
-                progress=progress,
+                progress=lambda done, total: show("checking", done, total),
             )
     except FileFault as fault:
         if as_json:
-            click.echo(json.dumps({"filename": file.name, "status": "failed", "reason": fault.reason}, indent=2))
+            print_json({"filename": file.name, "status": "failed", "reason": fault.reason})
         raise Invalid(f"{file}: {fault.reason}", code=ErrorCode.UNUSABLE_FILE) from fault
     except OSError as error:
         message = f"Can't read or write {error.filename or file}: {error.strerror}."
         raise Invalid(message, code=ErrorCode.UNUSABLE_FILE) from error
     if as_json:
-        click.echo(json.dumps(_as_import_job(file, report), indent=2, ensure_ascii=False))
+        print_json(_as_import_job(file, report))
     else:
         _print_report(file, report, accepted=accepted, rejected=rejected)
     if report.rejected_count:
@@ -68,12 +65,7 @@ def check(
 def _read_schema(path: Path) -> "DatasetSchema":
     from assay.schema import parse_schema
 
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise Invalid(f"Can't read the schema {path}: {error.strerror}.", code=ErrorCode.INVALID_SCHEMA) from error
-    except ValueError as error:
-        raise Invalid(f"The schema {path} is no JSON: {error}.", code=ErrorCode.INVALID_SCHEMA) from error
+    value = read_schema_file(path)
     try:
         return parse_schema(value)
     except InvalidFields as error:
@@ -88,27 +80,6 @@ def _check_outputs(file: Path, *outputs: Path | None) -> None:
     if file.resolve() in named or len(set(named)) < len(named):
         message = "An output would overwrite the file that is checked, or the other output; name another file."
         raise Invalid(message, code=ErrorCode.UNUSABLE_FILE)
-
-
-@contextmanager
-def _progress(file: Path) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, on standard error; nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"Checking {file.name}", total=None)
-        yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
 def _status(report: "Report") -> str:
@@ -147,23 +118,12 @@ def _print_report(file: Path, report: "Report", *, accepted: Path | None, reject
 
 def _print_faults(report: "Report") -> None:
     reasons = report.faults_by_reason.most_common()
-    _print_columns(
-        [("FAULTS", "FIELD", "REASON")]
-        + [(f"{count:,}", field, reason) for (field, reason), count in reasons[:SHOWN_REASONS]]
-    )
+    rows: list[tuple[object, ...]] = [(count, field, reason) for (field, reason), count in reasons[:SHOWN_REASONS]]
+    click.echo("")
+    print_table(["FAULTS", "FIELD", "REASON"], rows, right=[0])
     if len(reasons) > SHOWN_REASONS:
         click.echo(f"and {len(reasons) - SHOWN_REASONS:,} other reasons")
-    _print_columns(
-        [("RECORD", "FIELD", "FIRST FAULT")]
-        + [(str(index), field, reason) for index, field, reason in report.first_faults[:SHOWN_ERRORS]]
-    )
+    click.echo("")
+    print_table(["RECORD", "FIELD", "FIRST FAULT"], report.first_faults[:SHOWN_ERRORS], right=[0])
     if report.rejected_count > SHOWN_ERRORS:
         click.echo(f"and {report.rejected_count - SHOWN_ERRORS:,} more rejected records; --json shows up to 1,000")
-
-
-def _print_columns(lines: list[tuple[str, str, str]]) -> None:
-    first = max(len(line[0]) for line in lines)
-    second = min(32, max(len(line[1]) for line in lines))
-    click.echo("")
-    for left, middle, right in lines:
-        click.echo(f"{left:>{first}}  {middle:<{second}}  {right}")

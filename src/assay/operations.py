@@ -38,6 +38,19 @@ def create_token(
         return _add_token(tx, workspace_id, name=name, role=role, expires_at=expires_at, text=text), text
 
 
+def create_workspace(db: Database, workspace_id: str) -> None:
+    """Make a workspace, unless it is there."""
+    _check_workspace_id(workspace_id)
+    with db.write() as tx:
+        tokens.insert_workspace(tx, workspace_id)
+
+
+def _check_workspace_id(workspace_id: str) -> None:
+    if not WORKSPACE_ID.fullmatch(workspace_id):
+        message = "A workspace id has 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first."
+        raise Invalid(message, code=ErrorCode.INVALID_REQUEST)
+
+
 def bootstrap(db: Database, *, token_text: str) -> str | None:
     """On an empty database: the workspace `default` with a writer's token, whose text is returned once.
 
@@ -54,9 +67,7 @@ def bootstrap(db: Database, *, token_text: str) -> str | None:
 def _add_token(
     tx: WriteTransaction, workspace_id: str, *, name: str, role: Role, expires_at: datetime | None, text: str
 ) -> Token:
-    if not WORKSPACE_ID.fullmatch(workspace_id):
-        message = "A workspace id has 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first."
-        raise Invalid(message, code=ErrorCode.INVALID_REQUEST)
+    _check_workspace_id(workspace_id)
     if not name.strip() or len(name) > 255:
         raise Invalid("A token's name has 1 to 255 characters.", code=ErrorCode.INVALID_REQUEST)
     if expires_at is not None and expires_at <= tx.now():
@@ -247,10 +258,13 @@ def notice_uploads(db: Database, storage: Storage, *, max_bytes: int) -> int:
     return sum(job.state is not State.UNINITIALISED for job in noticed)
 
 
-def expire_imports(db: Database, storage: Storage, *, max_bytes: int) -> int:
-    """End the imports whose URL ran out unused; one whose file came in the end is moved on instead."""
+def expire_imports(db: Database, storage: Storage, *, max_bytes: int, grace: timedelta = timedelta(0)) -> int:
+    """End the imports whose URL ran out unused; one whose file came in the end is moved on instead.
+
+    `grace` is for uploads that were begun in time and do not show before they are whole.
+    """
     with db.read() as tx:
-        expired = jobs.list_expired(tx)
+        expired = jobs.list_expired(tx, before=tx.now() - grace)
     for job in expired:
         if notice_upload(db, storage, job, max_bytes=max_bytes).state is State.UNINITIALISED:
             reason = "The upload URL expired before a file was uploaded. Ask for a new upload URL."

@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, and_, func, insert, or_, select, update
 
 from assay.db.engine import ReadTransaction, WriteTransaction, insert_unless_there
-from assay.db.tables import secrets, tokens, workspaces
+from assay.db.tables import datasets, secrets, tokens, workspaces
 from assay.errors import ErrorCode, NotFound
 
 
@@ -58,6 +58,27 @@ def hash_token(text: str) -> str:
 def insert_workspace(tx: WriteTransaction, workspace_id: str) -> None:
     """Record a workspace unless it is there."""
     insert_unless_there(tx, workspaces, id=workspace_id, created_at=tx.now())
+
+
+@dataclass(frozen=True)
+class Workspace:
+    id: str
+    dataset_count: int
+    token_count: int
+
+
+def list_workspaces(tx: ReadTransaction) -> list[Workspace]:
+    """All workspaces, by name, with how many datasets and valid tokens each has."""
+    of_datasets = select(func.count()).where(datasets.c.workspace_id == workspaces.c.id).scalar_subquery()
+    is_valid = and_(
+        tokens.c.workspace_id == workspaces.c.id,
+        tokens.c.revoked_at.is_(None),
+        or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > tx.now()),
+    )
+    of_tokens = select(func.count()).select_from(tokens).where(is_valid).scalar_subquery()
+    statement = select(workspaces.c.id, of_datasets.label("datasets"), of_tokens.label("tokens"))
+    rows = tx.connection.execute(statement.order_by(workspaces.c.id))
+    return [Workspace(id=row.id, dataset_count=row.datasets, token_count=row.tokens) for row in rows]
 
 
 def insert_token(tx: WriteTransaction, new: NewToken, *, text: str) -> Token:
