@@ -5,6 +5,7 @@ How a kind becomes an HTTP status is web/errors.py's business alone.
 """
 
 from enum import IntEnum
+from typing import Any
 
 
 class ErrorCode(IntEnum):
@@ -41,6 +42,7 @@ class ErrorCode(IntEnum):
     DATABASE_UNAVAILABLE = 1400
     STORAGE_UNAVAILABLE = 1401
     ENGINE_UNAVAILABLE = 1402
+    STORAGE_DAMAGED = 1403
 
     INTERNAL = 1500
 
@@ -54,6 +56,16 @@ class AssayError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
+
+    def __reduce__(self) -> Any:
+        """Comes back whole from another process: the default forgets the code, and fails."""
+        return _rebuilt, (type(self), self.message, self.code), self.__dict__
+
+
+def _rebuilt(kind: type[AssayError], message: str, code: ErrorCode) -> AssayError:
+    error = kind.__new__(kind, message)
+    AssayError.__init__(error, message, code=code)
+    return error
 
 
 class Invalid(AssayError):

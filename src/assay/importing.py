@@ -5,8 +5,9 @@ Knows storage, engine and kernel, no database: what it finds out on the way it t
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -72,16 +73,19 @@ def import_file(
     """
     seen = SeenIds(known_ids)
     found = _Found()
-    for chunk, outcome in _in_order(plan, storage=storage, engine=engine, chunks_at_once=chunks_at_once):
-        duplicates = seen.add(outcome.ids)
-        _add(found, chunk, outcome, duplicate_count=len(duplicates))
-        if outcome.part is not None:
-            if len(duplicates) == 0:
-                found.parts.append(outcome.part)
-            elif len(duplicates) < outcome.part.record_count:
-                found.parts.append(engine.submit(run_without_rows, plan.storage_url, outcome.part, duplicates))
-        on_progress(found.counts)
-    parts = [part.result() if isinstance(part, Future) else part for part in found.parts]
+    try:
+        for chunk, outcome in _in_order(plan, storage=storage, engine=engine, chunks_at_once=chunks_at_once):
+            duplicates = seen.add(outcome.ids)
+            _add(found, chunk, outcome, duplicate_count=len(duplicates))
+            if outcome.part is not None:
+                if len(duplicates) == 0:
+                    found.parts.append(outcome.part)
+                elif len(duplicates) < outcome.part.record_count:
+                    found.parts.append(engine.submit(run_without_rows, plan.storage_url, outcome.part, duplicates))
+            on_progress(found.counts)
+        parts = [part.result() if isinstance(part, Future) else part for part in found.parts]
+    finally:
+        _end(part for part in found.parts if isinstance(part, Future))
     return Outcome(
         counts=found.counts,
         errors=tuple(found.errors),
@@ -112,9 +116,15 @@ def _in_order(
         upload.check()
         while under_way:
             yield _next_result(under_way)
+        # The chunks read it too, the last of them after the planner was through.
+        upload.check_version()
     finally:
-        for _, future in under_way:
-            future.cancel()
+        _end(future for _, future in under_way)
+
+
+def _end(futures: Iterable[Future[Any]]) -> None:
+    """Nothing of an attempt goes on writing when it has ended: what its files are is known by then."""
+    wait([future for future in futures if not future.cancel()])
 
 
 class _Upload:
@@ -125,7 +135,7 @@ class _Upload:
         self._storage = storage
         self._hash = xxh3_128()
         self._hashed_bytes = 0
-        self._check_version()
+        self.check_version()
 
     def read(self, offset: int, length: int) -> bytes:
         data = self._storage.read_range(self._plan.upload_key, offset, length)
@@ -139,12 +149,12 @@ class _Upload:
 
     def check(self) -> None:
         """Once the planner has passed over everything. The hash is known where the upload came in through us."""
-        self._check_version()
+        self.check_version()
         whole = self._hashed_bytes == self._plan.size_bytes
         if self._plan.upload_hash is not None and whole and self._hash.hexdigest() != self._plan.upload_hash:
             raise UploadDamaged("its bytes have changed")
 
-    def _check_version(self) -> None:
+    def check_version(self) -> None:
         stored = self._storage.stat(self._plan.upload_key)
         if stored is None:
             raise UploadDamaged("it is gone")

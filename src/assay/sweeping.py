@@ -3,9 +3,10 @@
 import logging
 from datetime import timedelta
 
+from assay import crash_points
 from assay.db import jobs
 from assay.db.engine import Database
-from assay.jobs import Import
+from assay.jobs import Import, State
 from assay.operations import import_folder
 from assay.storage.base import Storage
 
@@ -13,6 +14,7 @@ log = logging.getLogger("assay.sweeping")
 
 JOBS_A_SWEEP = 100
 TEMPORARY_AGE = timedelta(hours=24)
+OUTPUT_KINDS = ("parts", "rejections")
 
 
 def sweep_files(db: Database, storage: Storage) -> int:
@@ -27,15 +29,35 @@ def sweep_files(db: Database, storage: Storage) -> int:
     return removed
 
 
+def sweep_attempt(db: Database, storage: Storage, job: Import) -> int:
+    """Remove what an attempt that can't be committed any more has written, as soon as it has ended.
+
+    While the attempt may still be committed nothing is touched, and what its commit made visible never is: a worker
+    that lost the answer to its commit does not know by itself whether it went through.
+    """
+    with db.read() as tx:
+        now_stands = jobs.get_import(tx, job.dataset_id, job.id)
+        kept = jobs.list_output_keys(tx, job.id)
+    if now_stands is not None and now_stands.state is State.PROCESSING and now_stands.attempt == job.attempt:
+        return 0
+    return _remove(storage, job, below=f"/{job.attempt}", kept=kept)
+
+
 def _sweep_job(db: Database, storage: Storage, job: Import) -> int:
     with db.read() as tx:
         kept = jobs.list_output_keys(tx, job.id)
-    removed = 0
-    for kind in ("parts", "rejections"):
-        for stored in storage.list(import_folder(job.dataset_id, kind, job.id)):
-            if stored.key not in kept:
-                storage.delete(stored.key)
-                removed += 1
+    removed = _remove(storage, job, below="", kept=kept)
     with db.write() as tx:
         jobs.mark_swept(tx, job.id)
+    return removed
+
+
+def _remove(storage: Storage, job: Import, *, below: str, kept: set[str]) -> int:
+    removed = 0
+    for kind in OUTPUT_KINDS:
+        for stored in storage.list(import_folder(job.dataset_id, kind, job.id) + below):
+            if stored.key not in kept:
+                storage.delete(stored.key)
+                crash_points.reached("file_swept")
+                removed += 1
     return removed

@@ -5,21 +5,23 @@ the checking itself happens in the engine's processes.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
 
+from assay import crash_points
 from assay.config import Settings
 from assay.db import datasets, jobs
 from assay.db.engine import Database, WriteTransaction
-from assay.engines import open_engine, open_own_engine
-from assay.errors import AssayError, Conflict, Unavailable
+from assay.engines import Engine, has_lost_process, open_engine, open_own_engine
+from assay.errors import AssayError, Conflict, ErrorCode, Unavailable
 from assay.importing import ImportPlan, UploadDamaged, import_file
 from assay.jobs import Counts, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
@@ -28,7 +30,8 @@ from assay.operations import expire_imports, import_folder, lose_attempt, notice
 from assay.reading import PARTS_A_LOOK, StoredFile
 from assay.schema import parse_schema
 from assay.storage.base import Storage
-from assay.sweeping import sweep_files
+from assay.storage.local import LocalStorage
+from assay.sweeping import sweep_attempt, sweep_files
 
 log = logging.getLogger("assay.worker")
 
@@ -37,6 +40,8 @@ SWEEP_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
 PAUSE_AFTER_OUTAGE_SECONDS = 5.0
 STOP_SECONDS = 10.0
+# An upload that goes straight to an object store shows only when it is whole, and a URL is checked when it begins.
+REMOTE_UPLOAD_GRACE = timedelta(hours=1)
 
 
 class LeaseLostError(Exception):
@@ -52,6 +57,7 @@ class _Run:
     """A job in this worker's hands."""
 
     lease: Lease
+    engine: Engine | None = None
     is_lost: threading.Event = field(default_factory=threading.Event)
     shown_at: float = 0.0
 
@@ -63,12 +69,14 @@ class Worker:
         self._db = db
         self._storage = storage
         self._settings = settings
-        self._engine: Executor | None = None
+        self._engine: Engine | None = None
         self._engine_lock = threading.Lock()
         self._runs: set[_Run] = set()
         self._runs_lock = threading.Lock()
         self._is_stopping = threading.Event()
         self._has_stopped = threading.Event()
+        self._stop_deadline = math.inf
+        self._last_outage = -math.inf
         self._wake = threading.Event()
         self._slots = threading.Semaphore(JOBS_AT_ONCE)
         self._job_threads = ThreadPoolExecutor(JOBS_AT_ONCE, thread_name_prefix="assay-job")
@@ -90,13 +98,19 @@ class Worker:
 
     def stop(self) -> None:
         """End within seconds: no new claims, unfinished jobs back in line, the engine's processes ended."""
+        self._stop_deadline = time.monotonic() + STOP_SECONDS
         self._is_stopping.set()
         self._wake.set()
-        with self._engine_lock:
-            if self._engine is not None:
-                self._engine.shutdown(wait=False, cancel_futures=True)
+        with self._engine_lock, self._runs_lock:
+            engines = {engine for engine in (self._engine, *(run.engine for run in self._runs)) if engine is not None}
+        for engine in engines:
+            engine.end()
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(0.0, self._stop_deadline - time.monotonic()))
+        while self._runs and time.monotonic() < self._stop_deadline:
+            time.sleep(0.02)
+        for engine in engines:
+            engine.kill()
         self._job_threads.shutdown(wait=True)
         self._has_stopped.set()
         self._heartbeat.join(STOP_SECONDS)
@@ -123,10 +137,15 @@ class Worker:
                     running_limit=self._settings.running_jobs_per_workspace,
                 )
         except AssayError as error:
+            self._last_outage = time.monotonic()
             log.warning("can't claim a job now: %s", error)
+            return None
+        except Exception:
+            log.exception("can't claim a job by a fault of the service")
             return None
         if lease is None:
             return None
+        crash_points.reached("job_claimed")
         run = _Run(lease)
         with self._runs_lock:
             self._runs.add(run)
@@ -145,10 +164,10 @@ class Worker:
         """Bring a job to an end, or back to the queue, whatever happens on the way."""
         job = run.lease.job
         log.info("import %s attempt %d starts", job.id, job.attempt)
-        engine = None
+        is_committed = False
         try:
-            engine = self._engine_for(run)
-            self._commit(run, self._import(run, engine))
+            self._choose_engine(run)
+            is_committed = self._commit(run, self._import(run))
         except FileFault as fault:
             self._fail(run, fault.reason)
         except UploadDamaged as damage:
@@ -156,11 +175,19 @@ class Worker:
             self._fail(run, f"The stored upload is not what was uploaded: {damage}. Upload the file again.")
         except Exception as error:  # noqa: BLE001  # whatever it was, the job must not stay in this worker's hands
             self._end_attempt(run, error)
-            if isinstance(error, BrokenExecutor):
-                self._drop_shared(engine)
+            if isinstance(error, CancelledError) or has_lost_process(error):
+                self._drop_shared(run.engine)
         finally:
-            if engine is not None and engine is not self._engine:
-                engine.shutdown(wait=False, cancel_futures=True)
+            if run.engine is not None and run.engine is not self._engine:
+                run.engine.end()
+            if not is_committed:
+                self._clean_up(run)
+
+    def _clean_up(self, run: _Run) -> None:
+        try:
+            sweep_attempt(self._db, self._storage, run.lease.job)
+        except AssayError as error:
+            log.info("what import %s left behind is for the sweep: %s", run.lease.job.id, error)
 
     def _end_attempt(self, run: _Run, error: Exception) -> None:
         """Decide what an attempt that can't go on means for its job."""
@@ -169,38 +196,41 @@ class Worker:
             log.warning("import %s attempt %d lost its lease; nothing is written", job.id, job.attempt)
         elif self._is_stopping.is_set():
             self._give_back(run, "The worker was stopped.")
-        elif isinstance(error, Unavailable):
+        elif isinstance(error, Unavailable) and error.code is ErrorCode.STORAGE_DAMAGED:
+            log.error("import %s: %s", job.id, error)
+            self._fail(run, error.message)
+        elif isinstance(error, Unavailable | CancelledError):
             # The service's own trouble, and it may pass: this costs the job no attempt.
-            log.warning("import %s attempt %d has to wait: %s", job.id, job.attempt, error)
+            reason = error.message if isinstance(error, Unavailable) else "The engine's scheduler was lost."
+            log.warning("import %s attempt %d has to wait: %s", job.id, job.attempt, reason)
             self._is_stopping.wait(PAUSE_AFTER_OUTAGE_SECONDS)
-            self._give_back(run, error.message)
-        elif isinstance(error, BrokenExecutor):
+            self._give_back(run, reason)
+        elif has_lost_process(error):
             log.error("import %s attempt %d: a checking process ended unexpectedly", job.id, job.attempt)
             self._lose(run, "A checking process ended unexpectedly.")
         else:
             log.error("import %s attempt %d failed by a fault of the service", job.id, job.attempt, exc_info=error)
             self._lose(run, "The service made an error, which its log has.")
 
-    def _engine_for(self, run: _Run) -> Executor:
+    def _choose_engine(self, run: _Run) -> None:
         """The shared engine; but a job that lost an attempt may be what kills it, and gets one of its own."""
         with self._db.read() as tx:
             was_lost = jobs.count_lost_attempts(tx, run.lease.job.id) > 0
-        if was_lost:
-            return open_own_engine(self._settings)
-        return self._shared_engine()
+        run.engine = (open_own_engine(self._settings) if was_lost else None) or self._shared_engine()
 
-    def _shared_engine(self) -> Executor:
+    def _shared_engine(self) -> Engine:
         with self._engine_lock:
             if self._engine is None:
                 self._engine = open_engine(self._settings)
             return self._engine
 
-    def _drop_shared(self, broken: Executor | None) -> None:
+    def _drop_shared(self, broken: Engine | None) -> None:
         with self._engine_lock:
             if self._engine is broken:
                 self._engine = None
 
-    def _import(self, run: _Run, engine: Executor) -> Outcome:
+    def _import(self, run: _Run) -> Outcome:
+        assert run.engine is not None
         settings, job = self._settings, run.lease.job
         with self._db.read() as tx:
             schema = parse_schema(datasets.get_schema(tx, job.dataset_id, version=run.lease.schema_version))
@@ -221,7 +251,7 @@ class Worker:
         return import_file(
             plan,
             storage=self._storage,
-            engine=engine,
+            engine=run.engine.executor,
             chunks_at_once=settings.workers + 1,
             known_ids=self._known_ids(run.lease),
             on_progress=lambda counts: self._show_progress(run, counts),
@@ -246,6 +276,7 @@ class Worker:
             raise LeaseLostError
         if self._is_stopping.is_set():
             raise StoppingError
+        crash_points.reached("chunk_done")
         now = time.monotonic()
         if now - run.shown_at >= PROGRESS_SECONDS:
             run.shown_at = now
@@ -253,7 +284,7 @@ class Worker:
             with suppress(Unavailable), self._db.write() as tx:
                 jobs.record_progress(tx, run.lease, counts)
 
-    def _commit(self, run: _Run, outcome: Outcome) -> None:
+    def _commit(self, run: _Run, outcome: Outcome) -> bool:
         counts = outcome.counts
         to = final_state(counts)
         reason = None
@@ -262,11 +293,18 @@ class Worker:
                 f"All {counts.rejected:,} records were rejected, so nothing was ingested. "
                 "The errors say why: mend the file or the schema, and upload again."
             )
-        if self._write(run, lambda tx: jobs.commit_outcome(tx, run.lease, outcome, to=to, reason=reason)):
+        crash_points.reached("before_commit")
+        is_committed = self._write(run, lambda tx: jobs.commit_outcome(tx, run.lease, outcome, to=to, reason=reason))
+        if is_committed:
+            crash_points.reached("after_commit")
             log.info("import %s attempt %d is %s", run.lease.job.id, run.lease.job.attempt, to.value)
+        return is_committed
 
     def _write(self, run: _Run, write: Callable[[WriteTransaction], object]) -> bool:
-        """Make an attempt's last write, again until the database takes it; False when the lease had passed on."""
+        """Make an attempt's last write, again until the database takes it; False when the lease had passed on.
+
+        It had, too, when the connection was lost on a commit that went through: the second try finds the job moved.
+        """
         while not run.is_lost.is_set():
             try:
                 with self._db.write() as tx:
@@ -275,6 +313,8 @@ class Worker:
                 break
             except Unavailable as error:
                 log.warning("import %s can't be written now: %s", run.lease.job.id, error)
+                if time.monotonic() > self._stop_deadline:
+                    break
                 run.is_lost.wait(1.0)
             else:
                 return True
@@ -291,20 +331,20 @@ class Worker:
         self._write(run, lambda tx: lose_attempt(tx, run.lease, reason=reason))
 
     def _beat(self) -> None:
-        """Extend the leases of all jobs in hand; goes on while a stopping worker gives them back."""
-        last_good = time.monotonic()
-        lease_seconds = self._settings.lease_seconds
-        while not self._has_stopped.wait(lease_seconds / 4):
+        """Extend the leases of all jobs in hand; goes on while a stopping worker gives them back.
+
+        While the database can't be reached nobody else gets the jobs either, so they are not given up for that.
+        """
+        while not self._has_stopped.wait(self._settings.lease_seconds / 4):
             with self._runs_lock:
                 runs = [run for run in self._runs if not run.is_lost.is_set()]
             try:
                 for run in runs:
                     self._extend(run)
-                last_good = time.monotonic()
             except Unavailable:
-                if time.monotonic() - last_good > lease_seconds:
-                    for run in runs:
-                        run.is_lost.set()
+                self._last_outage = time.monotonic()
+            except Exception:
+                log.exception("the heartbeat failed by a fault of the service")
 
     def _extend(self, run: _Run) -> None:
         try:
@@ -314,16 +354,23 @@ class Worker:
             run.is_lost.set()
 
     def _sweep(self) -> None:
-        max_bytes = self._settings.max_upload_bytes
-        while not self._is_stopping.wait(SWEEP_SECONDS):
+        while not self._is_stopping.is_set():
             try:
-                moved = return_lapsed(self._db)
-                moved += expire_imports(self._db, self._storage, max_bytes=max_bytes)
-                moved += notice_uploads(self._db, self._storage, max_bytes=max_bytes)
-                if moved:
-                    self._wake.set()
-                sweep_files(self._db, self._storage)
+                self._sweep_once()
             except AssayError as error:
                 log.warning("the sweep has to wait: %s", error)
             except Exception:
                 log.exception("the sweep failed by a fault of the service")
+            self._is_stopping.wait(SWEEP_SECONDS)
+
+    def _sweep_once(self) -> None:
+        settings, moved = self._settings, 0
+        # After an outage of the database all leases have lapsed: their workers get the time to show that they live.
+        if time.monotonic() - self._last_outage > settings.lease_seconds:
+            moved += return_lapsed(self._db)
+        grace = timedelta(0) if isinstance(self._storage, LocalStorage) else REMOTE_UPLOAD_GRACE
+        moved += expire_imports(self._db, self._storage, max_bytes=settings.max_upload_bytes, grace=grace)
+        moved += notice_uploads(self._db, self._storage, max_bytes=settings.max_upload_bytes)
+        if moved:
+            self._wake.set()
+        sweep_files(self._db, self._storage)

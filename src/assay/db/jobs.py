@@ -266,11 +266,12 @@ def count_lost_attempts(tx: ReadTransaction, job_id: UUID) -> int:
     return lost
 
 
-def list_expired(tx: ReadTransaction) -> list[Import]:
-    """The jobs whose upload URL has expired with no upload seen or coming in."""
-    now = tx.now()
+def list_expired(tx: ReadTransaction, *, before: datetime) -> list[Import]:
+    """The jobs whose upload URL expired before that time, with no upload seen or coming in."""
     statement = select(jobs).where(
-        jobs.c.state == State.UNINITIALISED.value, jobs.c.expires_at < now, jobs.c.upload_active_until < now
+        jobs.c.state == State.UNINITIALISED.value,
+        jobs.c.expires_at < before,
+        jobs.c.upload_active_until < tx.now(),
     )
     return [_import(row) for row in tx.connection.execute(statement)]
 

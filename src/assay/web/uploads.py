@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from xxhash import xxh3_128
 
+from assay import crash_points
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.jobs import Import
 from assay.operations import SeenUpload, begin_upload, end_upload, finish_upload, notice_upload
@@ -53,8 +54,11 @@ async def upload_file(token: str, request: Request, services: WithServices) -> U
     try:
         upload_hash = await _receive(request, upload, services=services, grant=grant)
         await run_in_threadpool(upload.commit)
+        crash_points.reached("upload_stored")
     except Conflict:
-        # An earlier upload was stored, but whoever took it was cut short before it could say so.
+        # The import was cancelled on the way; or an earlier upload was stored, and whoever took it was cut short
+        # before it could say so.
+        await run_in_threadpool(upload.abort)
         await run_in_threadpool(notice_upload, services.db, storage, job, max_bytes=grant.max_bytes)
         raise
     except ClientDisconnect as error:

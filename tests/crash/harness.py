@@ -1,0 +1,138 @@
+"""Kills a running service again and again while clients import files, and compares what came of it, record by record.
+
+A round imports a few datasets and is hit by at most two kills: the third lost attempt ends a job by design. A kill is
+either at a random moment, or at a named step that a process was armed with when it was started.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from assay import crash_points
+from crash.comparing import Findings, compare
+from crash.known_files import SCHEMA, KnownFile, make_files
+from crash.patient_client import PatientClient
+from crash.set_ups import TOKEN, SetUp, ended_badly, was_killed
+from services.processes import Process
+
+ARMED_SECONDS = 8  # how long a step may take to be reached, after which the round goes on without that kill
+STEP_COUNTS = {"chunk_done": 12, "upload_stored": 4, "file_swept": 4}
+
+
+@dataclass(frozen=True)
+class Load:
+    datasets: int
+    files: int
+    records: int
+
+
+@dataclass
+class Report:
+    set_up: str
+    seed: int
+    kills: Counter[str] = field(default_factory=Counter)
+    rounds: int = 0
+    findings: Findings = field(default_factory=Findings)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        kinds = "\n".join(f"  {kind:<28}{count:>6}" for kind, count in sorted(self.kills.items()))
+        found = self.findings
+        wrong = "".join(f"\n  WRONG: {text}" for text in found.wrong[:20])
+        return (
+            f"Crash test on {self.set_up}, seed {self.seed}: {self.kills.total()} kills in {self.rounds} rounds, "
+            f"{self.seconds:.0f} s\n{kinds}\n"
+            f"  jobs {found.jobs:,} · records {found.records:,} · lost {found.lost} · doubled {found.doubled}"
+            f" · otherwise wrong {len(found.wrong)}{wrong}"
+        )
+
+
+def run(
+    set_up: SetUp, *, kills: int, seed: int, load: Load, say: Callable[[str], object], max_rounds: int | None = None
+) -> Report:
+    """Until so many kills have hit, every kind and every step in turn."""
+    random = Random(seed)
+    report = Report(set_up.name, seed)
+    began = time.monotonic()
+    plan = _plan(set_up, random)
+    while report.kills.total() < kills and report.rounds < (max_rounds or 2 * kills):
+        report.rounds += 1
+        found = _run_round(set_up, random, load, report.kills, [next(plan), next(plan)])
+        report.findings.add(found)
+        report.findings.wrong += ended_badly(set_up.processes)
+        report.seconds = time.monotonic() - began
+        say(f"round {report.rounds}: {dict(report.kills)} lost {found.lost} doubled {found.doubled} {found.wrong[:3]}\n")
+    return report
+
+
+def _plan(set_up: SetUp, random: Random) -> Any:
+    """Kinds of kills without end: each as often as any other, in a random order."""
+    while True:
+        kinds = [*(kind for kind in set_up.kinds for _ in range(2)), *crash_points.STEPS]
+        random.shuffle(kinds)
+        yield from kinds
+
+
+def _run_round(set_up: SetUp, random: Random, load: Load, kills: Counter[str], plan: list[str]) -> Findings:
+    armed = _arm(set_up, random, plan[0])
+    set_up.start_all()
+    files = [make_files(random, files=load.files, records=load.records) for _ in range(load.datasets)]
+    with ThreadPoolExecutor(load.datasets) as threads:
+        imports = [threads.submit(_import_all, set_up.addresses, dataset) for dataset in files]
+        for number, kind in enumerate(plan):
+            if number > 0 and kind in crash_points.STEPS:
+                kind = random.choice(set_up.kinds)
+            if armed is not None:
+                _await_death(armed)
+                if was_killed(armed):
+                    kills[f"at {kind}"] += 1
+                armed = None
+            else:
+                time.sleep(random.uniform(0.05, 1.0))
+                if set_up.kill(kind, random):
+                    kills[f"{kind}, any moment"] += 1
+            set_up.start_all()
+        wait(imports)
+        findings = Findings()
+        for each in imports:
+            findings.add(each.result())
+    return findings
+
+
+def _arm(set_up: SetUp, random: Random, kind: str) -> Process | None:
+    """Start one process anew that dies at that step; None for another kind of kill."""
+    if kind not in crash_points.STEPS:
+        return None
+    process = random.choice(set_up.servers if kind == "upload_stored" else set_up.workers)
+    process.end()
+    count = random.randint(1, STEP_COUNTS.get(kind, 2))
+    process.start(**{crash_points.VARIABLE: f"{kind}:{count}"})
+    process.wait_until_ready()
+    return process
+
+
+def _await_death(process: Process) -> None:
+    process.wait(ARMED_SECONDS)
+    if process.is_running:
+        process.end()  # started again unarmed: it must not die in a later round
+
+
+def _import_all(addresses: list[str], files: list[KnownFile]) -> Findings:
+    client = PatientClient(addresses, TOKEN)
+    try:
+        dataset_id = client.make_dataset(SCHEMA)
+        imports = [client.upload(dataset_id, file.name, file.data) for file in files]
+        jobs = [client.wait_for_end(dataset_id, import_id) for import_id in imports]
+        return compare(client, dataset_id, files, jobs)
+    finally:
+        client.close()
+
+
+def seed_of_environment() -> int:
+    """`CRASH_SEED` to run a failure again; else another one each time, which the report names."""
+    return int(os.environ.get("CRASH_SEED") or int(time.time()))
