@@ -46,7 +46,8 @@ NOT_A_DATETIME = Refused("not_a_datetime")
 _QUOTE, _BRACE, _BRACKET = b'"'[0], b"{"[0], b"["[0]
 _NUMBER_STARTS = frozenset(b"-0123456789")
 _decode_string: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
-_decode_any: Callable[[str], object] = msgspec.json.Decoder().decode
+# Reads the grammar and builds no value, so a number may have any size.
+_read_any: Callable[[str], object] = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def text_from_json(raw: bytes) -> Parsed:
@@ -242,7 +243,7 @@ def is_json(text: str) -> bool:
     if text.count("[") + text.count("{") > MAX_NESTING and is_nested_deeper(text, MAX_NESTING):
         return False
     try:
-        _decode_any(text)
+        _read_any(text)
     except msgspec.DecodeError:
         return False
     return True

@@ -1,0 +1,93 @@
+"""The fast pass over a chunk: accepts, without an object per value, the records that are surely valid.
+
+What it doesn't vouch for is left to the exact pass, valid or not, and what it accepts is what the exact pass would have
+made of it. This module is imported when a chunk is big enough to pay for loading the compiled code.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.kernel.columns import Accepted, field_types
+from assay.kernel.fast_bytes import Bytes
+from assay.kernel.fast_columns import text_columns, value_column
+from assay.kernel.fast_csv import walk_rows
+from assay.kernel.fast_fields import Recogniser, Values, recognisers
+from assay.kernel.fast_json import walk_lines
+from assay.kernel.fast_keys import new_keys
+from assay.kernel.fast_nested import new_nest
+from assay.kernel.fast_spans import SUSPECT, Spans, new_spans
+from assay.kernel.framing import Frames
+from assay.schema import DatasetSchema
+
+Walk = Callable[[Bytes, Frames, Spans, int], None]
+"""Fills the spans of some records; the number is the first one's in the chunk."""
+
+# So many records that their bytes, walked over a moment ago, are still in a core's cache when the values are read.
+BATCH_ROWS = 2048
+
+# Room for keys that the schema doesn't name. A record with one more is left to the exact pass.
+SPARE_KEYS = 4096
+SPARE_KEY_BYTES = 1 << 16
+
+
+def jsonl_walk(schema: DatasetSchema, _: tuple[str, ...]) -> Walk:
+    keys = new_keys((field.key for field in schema.fields), spare_slots=SPARE_KEYS, spare_bytes=SPARE_KEY_BYTES)
+    raw = np.array([field.type == "json" for field in schema.fields], np.bool_)
+    nest = new_nest()
+
+    def walk(data: Bytes, frames: Frames, spans: Spans, number: int) -> None:
+        walk_lines(data, frames.content_starts, frames.content_stops, number, keys, spans, raw, nest)
+
+    return walk
+
+
+def csv_walk(schema: DatasetSchema, header: tuple[str, ...]) -> Walk:
+    places = {field.key: at for at, field in enumerate(schema.fields)}
+    fields = np.array([places.get(name, -1) for name in header], np.int64)
+
+    def walk(data: Bytes, frames: Frames, spans: Spans, number: int) -> None:
+        walk_rows(data, frames.starts, frames.stops, fields, spans)
+
+    return walk
+
+
+WALKS = {"jsonl": jsonl_walk, "csv": csv_walk}
+
+
+def recognise(
+    data: bytes,
+    frames: Frames,
+    format: str,
+    *,
+    schema: DatasetSchema,
+    header: tuple[str, ...] | None,
+    among: NDArray[np.bool_],
+) -> Accepted:
+    """The records that are surely valid, of those `among` which to look."""
+    whole = np.frombuffer(data, np.uint8)
+    spans = new_spans(len(frames), len(schema.fields), side_bytes=len(data))
+    values = _read(whole, frames, spans, WALKS[format](schema, header or ()), recognisers(schema))
+    rows = np.flatnonzero((spans.status != SUSPECT) & among)
+    texts = [at for at, found in enumerate(values) if found is None]
+    text_column = dict(zip(texts, text_columns(whole, spans, texts, rows), strict=True))
+    columns = [
+        text_column[at] if found is None else value_column(spans, at, rows, found, arrow_type)
+        for at, (found, arrow_type) in enumerate(zip(values, field_types(schema), strict=True))
+    ]
+    return Accepted(rows, columns)
+
+
+def _read(data: Bytes, frames: Frames, spans: Spans, walk: Walk, fields: list[Recogniser]) -> list[Values | None]:
+    """Walks the records, batch by batch, and reads their fields; the values of those that aren't text."""
+    batches: list[list[Values | None]] = []
+    for first in range(0, len(frames), BATCH_ROWS):
+        rows = slice(first, first + BATCH_ROWS)
+        part = Frames(frames.starts[rows], frames.stops[rows], frames.content_starts[rows], frames.content_stops[rows])
+        seen = spans._replace(
+            starts=spans.starts[rows], lengths=spans.lengths[rows], kinds=spans.kinds[rows], status=spans.status[rows]
+        )
+        walk(data, part, seen, first)
+        batches.append([recognise_field(data, seen) for recognise_field in fields])
+    return [None if found[0] is None else np.concatenate(found) for found in zip(*batches, strict=True)]

@@ -1,0 +1,115 @@
+"""The fast pass gives what the exact pass gives, record by record: verdicts, values, ids, reasons.
+
+Runs for some seconds with the same files each time; `make fuzz` runs it for an hour with new ones.
+"""
+
+import os
+import sys
+import time
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from assay.kernel import chunks, fast_pass
+from assay.kernel.chunks import Chunk, ChunkTask, check_chunk
+from assay.kernel.formats import FORMATS
+from kernel.hostile import Chance, csv_header, csv_record, jsonl_record, made_schema
+
+SECONDS = float(os.environ.get("ASSAY_FUZZ_SECONDS", "25"))
+FIRST_SEED = int(os.environ.get("ASSAY_FUZZ_SEED", "0"))
+DATASET_ID = UUID("0190a5d0-7c3e-7c3e-8c3e-0123456789ab")
+NEVER = 1 << 60
+
+# Each record of a block is made from the block's seed and its place, so a failing file shrinks to one block.
+BLOCK_RECORDS = 32
+block_seeds = st.lists(st.integers(0, 2**40), min_size=1, max_size=16)
+
+
+def judged(data, task, *, fast, patch):
+    patch.setattr(chunks, "FAST_BYTES", 0 if fast else NEVER)
+    patch.setattr(chunks, "FAST_BYTES_TO_LOAD", 0 if fast else NEVER)
+    return check_chunk(data, task)
+
+
+def cut(data, format, chunk_bytes):
+    """The data in parts of whole records, each of at least so many bytes."""
+    starts = FORMATS[format].framing.frames(data).starts.tolist()
+    first = 0
+    for start in [*starts[1:], len(data)]:
+        if start - first >= chunk_bytes or start == len(data):
+            yield data[first:start]
+            first = start
+
+
+def compare(data, task, patch):
+    exact = judged(data, task, fast=False, patch=patch)
+    fast = judged(data, task, fast=True, patch=patch)
+    fast.table.validate(full=True)
+    assert fast.rejections.equals(exact.rejections)
+    assert fast.first_faults == exact.first_faults
+    assert fast.table.schema.equals(exact.table.schema)
+    assert fast.table.num_rows == exact.table.num_rows
+    assert np.array_equal(fast.ids, exact.ids)
+    assert all(left.equals(right) for left, right in zip(_columns(fast), _columns(exact), strict=True))
+    return fast.record_count, fast.accepted_count
+
+
+def _columns(result):
+    columns = [pa.concat_arrays(column.chunks) for column in result.table.drop_columns("datapoint_id").columns]
+    return [column.view(pa.int64()) if column.type == pa.float64() else column for column in columns]
+
+
+def made_file(format, file_seed, seeds):
+    chance = Chance(file_seed, wild=0.1)
+    wild = chance.choice([0.002, 0.02, 0.1, 0.3])
+    schema = made_schema(chance)
+    header = csv_header(chance, schema) if format == "csv" else None
+    records = [
+        jsonl_record(chance, schema) if header is None else csv_record(chance, schema, header)
+        for block_seed in seeds
+        for chance in [Chance(block_seed, wild)]
+        for _ in range(BLOCK_RECORDS)
+    ]
+    line_end = chance.choice([b"\n", b"\n", b"\r\n"])
+    return schema, header, line_end.join(records) + chance.choice([line_end, line_end, b""])
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_the_fast_pass_agrees_with_the_exact_one(format, capsys):
+    counts = {"records": 0, "accepted": 0, "recognised": 0, "files": 0}
+
+    recognise = fast_pass.recognise
+
+    def counted(*arguments, **named):
+        accepted = recognise(*arguments, **named)
+        counts["recognised"] += len(accepted.rows)
+        return accepted
+
+    def check(file_seed, seeds, chunk_bytes):
+        schema, header, data = made_file(format, file_seed, seeds)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fast_pass, "recognise", counted)
+            for part in cut(data, format, chunk_bytes):
+                chunk = Chunk(0, 0, len(part), 0, header, 0)
+                records, accepted = compare(part, ChunkTask(chunk, format, schema, DATASET_ID, 4096), patch)
+                counts["records"] += records
+                counts["accepted"] += accepted
+        counts["files"] += 1
+
+    deadline = time.monotonic() + SECONDS / 2
+    run = 0
+    while time.monotonic() < deadline:
+        checked = given(st.integers(0, 2**40), block_seeds, st.sampled_from([1 << 20, 1 << 20, 4096, 4096, 512, 61]))(
+            check
+        )
+        limits = settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        seed(FIRST_SEED + run)(limits(checked))()
+        run += 1
+    with capsys.disabled():
+        said = "{records:,} records of {files:,} files compared, {accepted:,} accepted, {recognised:,} by the fast pass"
+        sys.stdout.write(f"\n{format}: {said.format(**counts)}\n")
+    assert counts["recognised"] > counts["accepted"] * 0.5
