@@ -1,0 +1,171 @@
+"""What goes wrong around an import: processes die, code fails, somebody cancels. The job still ends as it should."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from assay import worker as worker_module
+from assay.db import jobs
+from assay.jobs import Counts, Import, State
+from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import
+from assay.sweeping import sweep_files
+from services.callers import wait_until
+from worker import faults
+from worker.bench import Bench, csv_of
+
+CheckWith = Callable[[Callable[..., object]], None]
+AGES = range(1, 1000)
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(worker_module, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr(worker_module, "PAUSE_AFTER_OUTAGE_SECONDS", 0.1)
+    return
+
+
+def lost_attempts(bench: Bench, job: Import) -> int:
+    with bench.db.read() as tx:
+        return jobs.count_lost_attempts(tx, job.id)
+
+
+def assert_imported_once(bench: Bench, job: Import) -> None:
+    ended = bench.now(job)
+    assert (ended.state, ended.counts.accepted, ended.counts.duplicate) == (State.COMPLETE, len(AGES), 0)
+    assert bench.ages(job.dataset_id) == [*AGES]
+
+
+def test_process_killed_in_mid_job_costs_an_attempt_and_no_record(bench: Bench, check_with: CheckWith) -> None:
+    check_with(faults.die_once_in_mid_file)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    (ended,) = bench.done(job)
+    assert (ended.attempt, lost_attempts(bench, job)) == (2, 1)
+    assert_imported_once(bench, job)
+
+
+def test_file_that_kills_every_process_is_failed_and_takes_no_other_with_it(
+    bench: Bench, check_with: CheckWith
+) -> None:
+    check_with(faults.die_on_the_file_of_that_name)
+    deadly = bench.upload(bench.make_dataset(), csv_of([1]), "deadly.csv")
+    others = [bench.upload(bench.make_dataset(), csv_of(AGES)) for _ in range(3)]
+    ended, *_ = bench.done(deadly, *others)
+    assert (ended.state, ended.attempt) == (State.FAILED, LOST_ATTEMPTS_LIMIT)
+    assert "The service lost 3 attempts" in (ended.reason or "")
+    for other in others:
+        assert_imported_once(bench, other)
+
+
+def test_bug_in_the_check_is_failed_after_three_attempts_that_blame_the_service(
+    bench: Bench, check_with: CheckWith, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_with(faults.fail_always)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    (ended,) = bench.done(job)
+    assert (ended.state, ended.attempt, ended.counts) == (State.FAILED, 3, Counts())
+    assert "the file may be fine" in (ended.reason or "")
+    assert "RuntimeError" not in (ended.reason or "")
+    assert "RuntimeError: a bug in the check" in caplog.text
+
+
+def test_bug_that_shows_once_costs_an_attempt(bench: Bench, check_with: CheckWith) -> None:
+    check_with(faults.fail_once)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    assert bench.done(job)[0].attempt == 2
+    assert_imported_once(bench, job)
+
+
+def test_outage_costs_no_attempt(bench: Bench, check_with: CheckWith) -> None:
+    check_with(faults.be_unavailable_once)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    (ended,) = bench.done(job)
+    assert (ended.attempt, lost_attempts(bench, job)) == (2, 0)
+    assert_imported_once(bench, job)
+
+
+def test_stopped_worker_returns_its_job_and_the_next_one_does_it(bench: Bench, check_with: CheckWith) -> None:
+    check_with(faults.take_a_while)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    with bench.working():
+        wait_until(lambda: bench.now(job).counts.accepted, what="the import has begun")
+    assert bench.now(job).state is State.QUEUED
+    assert lost_attempts(bench, job) == 0
+    bench.done(job)
+    assert_imported_once(bench, job)
+
+
+def test_worker_with_nothing_to_do_stops_at_once(bench: Bench) -> None:
+    with bench.working():
+        pass
+
+
+def test_job_of_a_worker_that_is_gone_is_taken_up(bench: Bench) -> None:
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    with bench.db.write() as tx:
+        jobs.claim_next(tx, lease=timedelta(milliseconds=1), running_limit=10)
+    (ended,) = bench.done(job)
+    assert ended.attempt == 2
+    assert_imported_once(bench, job)
+
+
+def test_cancelled_while_processing_is_failed_at_once_and_leaves_nothing(bench: Bench, check_with: CheckWith) -> None:
+    check_with(faults.wait_for_the_gate)
+    dataset_id = bench.make_dataset()
+    job = bench.upload(dataset_id, csv_of(AGES), "gated.csv")
+    with bench.working():
+        wait_until((bench.settings.data_dir / "waiting").exists, what="the chunk is written")
+        assert bench.files(dataset_id, "parts") != []
+        assert cancel_import(bench.db, dataset_id, job.id).state is State.FAILED
+        (bench.settings.data_dir / "open").touch()
+        wait_until(lambda: not bench.files(dataset_id, "parts"), what="what was written is swept")
+        after = bench.upload(dataset_id, csv_of([5]))
+        assert bench.ended(after).state is State.COMPLETE
+    ended = bench.now(job)
+    assert (ended.state, ended.reason, ended.counts) == (State.FAILED, "Cancelled", Counts())
+    assert bench.ages(dataset_id) == [5]
+
+
+def test_worker_that_lost_its_job_commits_nothing(bench: Bench, check_with: CheckWith) -> None:
+    check_with(faults.wait_for_the_gate)
+    dataset_id = bench.make_dataset()
+    job = bench.upload(dataset_id, csv_of(AGES), "gated.csv")
+    with bench.working():
+        wait_until((bench.settings.data_dir / "waiting").exists, what="the chunk is written")
+        with bench.db.write() as tx:  # as the sweep of another worker does when this one was silent for too long
+            lost = jobs.Lease(job=bench.now(job), attempt=1, schema_version=1)
+            jobs.give_back(tx, lost, reason="Silent.", was_lost=True)
+        (bench.settings.data_dir / "open").touch()
+        assert bench.ended(job).attempt == 2
+    assert_imported_once(bench, job)
+    assert len(bench.history(job)) == 6
+
+
+@pytest.mark.parametrize("damage", ["replaced", "cut", "deleted"])
+def test_upload_that_was_damaged_fails_its_import_and_says_so(bench: Bench, damage: str) -> None:
+    dataset_id = bench.make_dataset()
+    job = bench.upload(dataset_id, csv_of(AGES))
+    if damage == "deleted":
+        bench.storage.delete(job.file_key)
+    else:
+        bench.storage.put(job.file_key, csv_of(AGES[:500]) if damage == "cut" else csv_of(AGES).replace(b"7", b"8"))
+    (ended,) = bench.done(job)
+    assert ended.state is State.FAILED
+    assert "not what was uploaded" in (ended.reason or "")
+    assert bench.records(dataset_id) == []
+
+
+def test_files_of_no_commit_are_swept_and_those_of_one_are_kept(bench: Bench) -> None:
+    dataset_id = bench.make_dataset()
+    job = bench.upload(dataset_id, csv_of([*AGES, -1]))
+    orphans = [f"datasets/{dataset_id}/{kind}/{job.id}/7/part-00000.parquet" for kind in ("parts", "rejections")]
+    for key in orphans:
+        bench.storage.put(key, b"of an attempt that was lost")
+    with bench.working():
+        bench.ended(job)
+        wait_until(lambda: bench.storage.stat(orphans[1]) is None, what="the sweep has passed")
+    assert all(bench.storage.stat(key) is None for key in orphans)
+    assert bench.ages(dataset_id) == [*AGES]
+    assert len(bench.files(dataset_id, "rejections")) == 1
+    assert len(bench.files(dataset_id, "uploads")) == 1
+    assert sweep_files(bench.db, bench.storage) == 0
