@@ -11,8 +11,6 @@ from starlette.concurrency import run_in_threadpool
 
 from assay.db import datasets, jobs
 from assay.db.tokens import Token
-from assay.errors import ErrorCode, Invalid, NotFound
-from assay.ids import parse_id
 from assay.jobs import SETTLED, Import
 from assay.operations import (
     cancel_import,
@@ -27,6 +25,17 @@ from assay.reading import read_datapoints
 from assay.web.auth import Reader, Writer, check_workspace, dataset_for
 from assay.web.bodies import StrictJsonRequest, datapoint_body, dataset_body, import_body, status_body
 from assay.web.errors import responses
+from assay.web.parameters import (
+    BASE_PATH,
+    Cursor,
+    DatasetId,
+    ImportId,
+    Limit,
+    id_of_cursor,
+    import_for,
+    import_id_of,
+    row_of_cursor,
+)
 from assay.web.services import Services, WithServices
 from assay.wire import (
     DatapointBody,
@@ -39,7 +48,6 @@ from assay.wire import (
     UploadUrlBody,
 )
 
-BASE_PATH = "/api/v1/data-collection"
 IMPORTS_SHOWN = 100
 FIRST_POLL_SECONDS = 0.05
 SLOWEST_POLL_SECONDS = 0.5
@@ -59,10 +67,6 @@ class StrictJsonRoute(APIRoute):
 
 router = APIRouter(prefix=BASE_PATH, route_class=StrictJsonRoute)
 
-DatasetId = Annotated[str, Path(description="The dataset's id.", json_schema_extra={"format": "uuid"})]
-ImportId = Annotated[str, Path(description="The import's id.", json_schema_extra={"format": "uuid"})]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many results a page has.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=100)]
 WaitSeconds = Annotated[
     float, Query(ge=0, le=60, description="Answer when the job has ended, or after so many seconds.")
 ]
@@ -102,7 +106,7 @@ def get_datasets(
     """The workspace's datasets, newest first. `imports` is left empty here; ask for one dataset to see them."""
     check_workspace(token, workspace_id or token.workspace_id)
     with services.db.read() as tx:
-        found = datasets.list_datasets(tx, token.workspace_id, limit=limit + 1, before=_id_of_cursor(cursor))
+        found = datasets.list_datasets(tx, token.workspace_id, limit=limit + 1, before=id_of_cursor(cursor))
     results = [dataset_body(dataset, []) for dataset in found[:limit]]
     return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
 
@@ -201,7 +205,7 @@ def get_imports(
     """Newest first."""
     dataset = dataset_for(services, token, dataset_id)
     with services.db.read() as tx:
-        found = jobs.list_imports(tx, dataset.id, limit=limit + 1, before=_id_of_cursor(cursor))
+        found = jobs.list_imports(tx, dataset.id, limit=limit + 1, before=id_of_cursor(cursor))
     results = [import_body(job) for job in found[:limit]]
     return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
 
@@ -240,7 +244,7 @@ async def get_import_status(
 def post_cancel(dataset_id: DatasetId, import_id: ImportId, services: WithServices, token: Writer) -> ImportBody:
     """Ends an import that has not ended yet as `failed`; none of its records will be seen."""
     dataset = dataset_for(services, token, dataset_id)
-    return import_body(cancel_import(services.db, dataset.id, _import_id(import_id)))
+    return import_body(cancel_import(services.db, dataset.id, import_id_of(import_id)))
 
 
 @router.get(
@@ -255,7 +259,7 @@ def get_datapoints(
 ) -> Page[DatapointBody]:
     """The accepted records in a stable order: what later imports add comes after what is there."""
     dataset = dataset_for(services, token, dataset_id)
-    page = read_datapoints(services.db, services.storage, dataset.id, from_row=_row_of_cursor(cursor), limit=limit)
+    page = read_datapoints(services.db, services.storage, dataset.id, from_row=row_of_cursor(cursor), limit=limit)
     return Page(
         results=[datapoint_body(datapoint) for datapoint in page.datapoints],
         next_cursor=None if page.next_row is None else str(page.next_row),
@@ -269,8 +273,7 @@ def _dataset_answer(services: Services, dataset_id: UUID) -> DatasetBody:
 
 
 def _find_import(services: Services, token: Token, dataset_id: str, import_id: str) -> Import:
-    dataset = dataset_for(services, token, dataset_id)
-    return _noticed(services, get_import(services.db, dataset.id, _import_id(import_id)))
+    return _noticed(services, import_for(services, token, dataset_id, import_id))
 
 
 def _look_again(services: Services, job: Import) -> Import:
@@ -283,30 +286,3 @@ def _noticed(services: Services, job: Import) -> Import:
     if noticed.state is not job.state:
         services.wake_worker()
     return noticed
-
-
-def _import_id(text: str) -> UUID:
-    identifier = parse_id(text)
-    if identifier is None:
-        raise NotFound("There is no such import: its id is no UUID.", code=ErrorCode.UNKNOWN_IMPORT)
-    return identifier
-
-
-def _id_of_cursor(cursor: str | None) -> UUID | None:
-    identifier = None if cursor is None else parse_id(cursor)
-    if cursor is not None and identifier is None:
-        raise _bad_cursor()
-    return identifier
-
-
-def _row_of_cursor(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-        raise _bad_cursor()
-    return int(cursor)
-
-
-def _bad_cursor() -> Invalid:
-    message = "The cursor is none of ours: send the 'next_cursor' of the page before, or leave it out."
-    return Invalid(message, code=ErrorCode.INVALID_REQUEST)

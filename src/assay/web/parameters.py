@@ -1,0 +1,55 @@
+"""What the routes' paths and queries have in common: ids, pages, cursors, and the import that a path names."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path, Query
+
+from assay.db.tokens import Token
+from assay.errors import ErrorCode, Invalid, NotFound
+from assay.ids import parse_id
+from assay.jobs import Import
+from assay.operations import get_import
+from assay.web.auth import dataset_for
+from assay.web.services import Services
+
+BASE_PATH = "/api/v1/data-collection"
+
+DatasetId = Annotated[str, Path(description="The dataset's id.", json_schema_extra={"format": "uuid"})]
+ImportId = Annotated[str, Path(description="The import's id.", json_schema_extra={"format": "uuid"})]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many results a page has.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=100)]
+
+
+def import_for(services: Services, token: Token, dataset_id: str, import_id: str) -> Import:
+    """The import that a path names, if its dataset is the token's workspace's."""
+    dataset = dataset_for(services, token, dataset_id)
+    return get_import(services.db, dataset.id, import_id_of(import_id))
+
+
+def import_id_of(text: str) -> UUID:
+    identifier = parse_id(text)
+    if identifier is None:
+        raise NotFound("There is no such import: its id is no UUID.", code=ErrorCode.UNKNOWN_IMPORT)
+    return identifier
+
+
+def id_of_cursor(cursor: str | None) -> UUID | None:
+    identifier = None if cursor is None else parse_id(cursor)
+    if cursor is not None and identifier is None:
+        raise _bad_cursor()
+    return identifier
+
+
+def row_of_cursor(cursor: str | None) -> int:
+    """The place in a list that a cursor stands for: the first one without a cursor."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+        raise _bad_cursor()
+    return int(cursor)
+
+
+def _bad_cursor() -> Invalid:
+    message = "The cursor is none of ours: send the 'next_cursor' of the page before, or leave it out."
+    return Invalid(message, code=ErrorCode.INVALID_REQUEST)
