@@ -140,13 +140,17 @@ def heading(text: str) -> None:
 
 
 def show_report(job: dict[str, Any], *, expected: str) -> None:
-    """The job as the API gives it, indented, with each entry of `errors` on a line of its own."""
-    entries = [json.dumps(entry, ensure_ascii=False) for entry in job.get("errors", [])]
-    compact = {**job, "errors": [f"@{index}@" for index in range(len(entries))]} if entries else job
-    text = json.dumps(compact, indent=2, ensure_ascii=False)
-    print(re.sub(r'"@(\d+)@"', lambda found: entries[int(found[1])], text))
+    """The job as the API gives it, indented, with each entry of a list on a line of its own."""
+    lines = [f"  {json.dumps(key)}: {indented(value)}" for key, value in job.items()]
+    print("{\n" + ",\n".join(lines) + "\n}")
     if job["status"] != expected:
         raise DemoFailed(f"the import should have ended as {expected}, not as {job['status']}")
+
+
+def indented(value: Any) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"    {json.dumps(entry, ensure_ascii=False)}" for entry in value) + "\n  ]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def show_datapoints(client: httpx.Client, dataset_id: str) -> None:

@@ -70,6 +70,7 @@ def survey_csv() -> str:
     random = Random(2025)
     rows = [_survey_row(index, random) for index in range(200)]
     rows[23][1], rows[23][5] = "-3", "7"
+    rows[40][1], rows[186][1] = "0", "-1"
     rows[58][1] = "thirty"
     rows[104][2] = "Germany"
     rows[131][4] = ""

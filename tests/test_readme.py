@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,7 +18,6 @@ import httpx
 import pytest
 
 from assay.cli import main
-from assay.config import Settings, option_of, variable_of
 from assay.fieldtypes import FIELD_TYPES, NUMBER_CONSTRAINTS, TEXT_CONSTRAINTS
 from assay.schema import parse_schema
 
@@ -28,6 +26,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEMO = ROOT / "scripts" / "demo.py"
 ASSAY = Path(sys.executable).parent / "assay"
 API = "/api/v1/data-collection"
+REFRESH = ROOT / "scripts" / "refresh_readme.py"
+STALE = "README.md shows what was; run scripts/refresh_readme.py"
 MARKER = "README_TEST_MARKER"
 
 
@@ -135,11 +135,11 @@ def test_samples_are_what_their_script_writes(tmp_path: Path) -> None:
 def test_report_is_the_demos(demo_output: str) -> None:
     shown = json.loads(blocks(section("What you get"), "json")[0])
     job = reports(demo_output)["survey.csv"][0]
-    assert list(shown) == list(job)
+    assert list(shown) == list(job), STALE
     of_this_run = {"dataset_id", "import_id", "created_at", "updated_at", "processing_started_at"}
     assert {k: v for k, v in shown.items() if k not in of_this_run} == {
         k: v for k, v in job.items() if k not in of_this_run
-    }
+    }, STALE
 
 
 def test_demo_that_fails_says_so_and_leaves_nothing(tmp_path: Path) -> None:
@@ -188,6 +188,18 @@ def test_walk_through_runs_as_it_stands(service: httpx.Client, tmp_path: Path) -
     assert '"status":"partial"' in done.stdout.replace(" ", "")
 
 
+def test_python_example_runs_as_it_stands(service: httpx.Client) -> None:
+    (script,) = blocks(section("From Python"), "python")
+    token = service.headers["Authorization"].removeprefix("Token ")
+    environ = {**os.environ, "ASSAY_BASE_URL": str(service.base_url), "ASSAY_TOKEN": token}
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "145 5"
+    assert len(lines) == 1 + 5 + 145
+
+
 def test_walk_through_uses_documented_paths(service: httpx.Client) -> None:
     paths = service.get("/openapi.json").json()["paths"]
     known = {re.sub(r"\{[^}]*\}", "*", path) for path in paths}
@@ -207,12 +219,8 @@ def test_pages_that_are_named_answer(service: httpx.Client) -> None:
 
 
 def test_settings_are_listed_with_their_defaults() -> None:
-    expected = []
-    for row in fields(Settings):
-        default = f"`{row.default}`" if str(row.default) else ""
-        expected.append(f"| `{option_of(row.name)}` | `{variable_of(row.name)}` | {default} | {row.metadata['help']} |")
     listed = [line for line in section("Running the service").splitlines() if line.startswith("| `--")]
-    assert listed == expected
+    assert listed == list(runpy.run_path(str(REFRESH))["settings_rows"]()), STALE
 
 
 def test_field_types_and_constraints_are_listed() -> None:
@@ -239,9 +247,19 @@ def test_commands_have_the_options_that_are_shown() -> None:
             assert not word.startswith("--") or re.search(rf"{word}\b", help_text), f"{word} of: {line}"
 
 
-def test_every_command_is_named() -> None:
-    for name in main.commands:
-        assert re.search(rf"assay {name}\b", README), name
+def test_commands_are_listed() -> None:
+    listed = re.findall(r"^\| `assay (\w+)` \|", section("All commands"), re.MULTILINE)
+    assert sorted(listed) == sorted(main.commands)
+
+
+def test_import_command_runs_as_it_stands(service: httpx.Client) -> None:
+    (script,) = blocks(section("All commands"), "sh")
+    script = re.sub(r"assay_\.\.\.", service.headers["Authorization"].removeprefix("Token "), script)
+    environ = {**os.environ, "ASSAY_BASE_URL": str(service.base_url)}
+    command = ["bash", "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Value must be a positive integer" in done.stdout
 
 
 def test_check_prints_what_is_shown_and_exits_as_listed() -> None:
@@ -254,4 +272,4 @@ def test_check_prints_what_is_shown_and_exits_as_listed() -> None:
     done = check("survey.csv", schema="survey.schema.json")
     assert done.returncode == 1
     (shown,) = blocks(section("Checking a file without a service"), "text")
-    assert done.stdout.rstrip() == shown.rstrip()
+    assert done.stdout == shown, STALE
