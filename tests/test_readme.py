@@ -255,6 +255,7 @@ def test_commands_are_listed() -> None:
 def test_import_command_runs_as_it_stands(service: httpx.Client) -> None:
     (script,) = blocks(section("All commands"), "sh")
     script = re.sub(r"assay_\.\.\.", service.headers["Authorization"].removeprefix("Token "), script)
+    script = script.replace(".venv/bin/assay", shlex.quote(str(ASSAY)))
     environ = {**os.environ, "ASSAY_BASE_URL": str(service.base_url)}
     command = ["bash", "-c", script]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False)
