@@ -1,0 +1,40 @@
+"""Where the faults of an import's rejected records lie, in file order."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from assay.db.engine import ReadTransaction
+from assay.db.tables import rejection_parts
+
+
+@dataclass(frozen=True)
+class PlacedRejections:
+    """A file of faults; `first_fault` counts the import's faults before it."""
+
+    key: str
+    first_fault: int
+    fault_count: int
+
+
+def list_rejection_parts(tx: ReadTransaction, job_id: UUID, *, from_fault: int, limit: int) -> list[PlacedRejections]:
+    """The files that hold the import's faults from `from_fault` on, in order, at most `limit` of them."""
+    # The file that `from_fault` lies in is found by the key, not by adding up all those before it.
+    of_job = rejection_parts.c.job_id == job_id
+    at_or_before = rejection_parts.c.first_fault <= from_fault
+    start = select(func.max(rejection_parts.c.first_fault)).where(of_job, at_or_before).scalar_subquery()
+    statement = (
+        select(rejection_parts)
+        .where(
+            of_job,
+            rejection_parts.c.first_fault >= start,
+            rejection_parts.c.first_fault + rejection_parts.c.fault_count > from_fault,
+        )
+        .order_by(rejection_parts.c.first_fault)
+        .limit(limit)
+    )
+    return [
+        PlacedRejections(key=row.key, first_fault=row.first_fault, fault_count=row.fault_count)
+        for row in tx.connection.execute(statement)
+    ]
