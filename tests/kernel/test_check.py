@@ -60,6 +60,15 @@ def test_counts_faults_and_both_outputs_agree(jsonl, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "good.parquet", "people.JSONL"]
 
 
+def test_reasons_without_number_are_counted_by_their_kind(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(b"\n".join(b'{"a":' + b" " * n + b"x}" for n in range(500)) + b"\n[]\n")
+    report = check_file(path, SCHEMA, chunk_bytes=1000)
+    assert report.faults_by_reason == Counter(
+        {("_raw", "Malformed JSON"): 500, ("_raw", "Record must be a JSON object, not an array"): 1}
+    )
+
+
 def test_processes_and_chunks_change_nothing(jsonl, tmp_path):
     def run(name, **options):
         outputs = tmp_path / f"{name}.parquet", tmp_path / f"{name}.jsonl"

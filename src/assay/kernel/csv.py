@@ -7,8 +7,10 @@ from assay.kernel.judge import Judge, Verdict, text_judges
 from assay.rejections import RAW_FIELD, Fault, counted, fault
 from assay.schema import DatasetSchema
 
-_QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
-_BARE = re.compile(r'[^",\r]*+')
+_QUOTED = r'"([^"]*+(?:""[^"]*+)*+)"'
+_BARE = r'([^",\r]*+)'
+_CELL = re.compile(rf"(?:\A|,)(?:{_QUOTED}|{_BARE})")
+_CELLS = re.compile(rf"(?:{_QUOTED}|{_BARE})(?:,(?:{_QUOTED}|{_BARE}))*+")
 
 
 def csv_judge(schema: DatasetSchema, header: tuple[str, ...]) -> Judge:
@@ -34,6 +36,7 @@ def csv_judge(schema: DatasetSchema, header: tuple[str, ...]) -> Judge:
             value = parse(text)
             if isinstance(value, Refused):
                 faults.append(known_faults[value.code])
+                values.append(None)
             else:
                 values.append(value)
         return values, faults
@@ -49,33 +52,23 @@ def split_cells(record: bytes) -> list[str] | Fault:
         return fault(RAW_FIELD, "invalid_utf8", position=error.start)
     if b'"' not in record and b"\r" not in record:
         return text.split(",")
-    cells: list[str] = []
-    at = 0
-    while True:
-        quoted = _QUOTED.match(text, at)
-        if quoted is not None:
-            cells.append(quoted[1].replace('""', '"'))
-            at = quoted.end()
-        elif text.startswith('"', at):
-            return _malformed("a quote is never closed", text, at)
-        else:
-            end = _BARE.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty string
-            cells.append(text[at:end])
-            at = end
-        if at == len(text):
-            return cells
-        if text[at] != ",":
-            return _malformed(_stray(text[at], quoted is not None), text, at)
-        at += 1
+    match = _CELLS.match(text)
+    end = match.end() if match else 0
+    if end < len(text):
+        return _malformed(text, end)
+    return [quoted.replace('""', '"') if quoted else bare for quoted, bare in _CELL.findall(text)]
 
 
-def _stray(character: str, after_quotes: bool) -> str:
-    if character == "\r":
-        return "a carriage return without a line feed, outside quotes,"
-    return "text after a closing quote" if after_quotes else "a quote inside a cell that doesn't begin with one,"
-
-
-def _malformed(what: str, text: str, at: int) -> Fault:
+def _malformed(text: str, at: int) -> Fault:
+    """`at` is where the longest run of well-formed cells ends."""
+    if text[at] == "\r":
+        what = "a carriage return without a line feed, outside quotes,"
+    elif text[at] != '"':
+        what = "text after a closing quote"
+    elif at == 0 or text[at - 1] == ",":
+        what = "a quote is never closed"
+    else:
+        what = "a quote inside a cell that doesn't begin with one,"
     return fault(RAW_FIELD, "malformed_csv", what=what, position=len(text[:at].encode()))
 
 
