@@ -73,11 +73,11 @@ def token() -> None:
 @click.option("--workspace", default="default", show_default=True, help="The workspace it opens; made if need be.")
 @click.option("--name", required=True, help="What the token is for; shown in lists and as `created_by`.")
 @click.option("--role", type=click.Choice(["reader", "writer"]), default="writer", show_default=True)
-@click.option("--expires-in-days", type=click.FloatRange(min=0, min_open=True), help="Default: it does not expire.")
+@click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="Default: it does not expire.")
 @json_option
 @setting_options("data_dir", "database_url")
 def token_create(
-    workspace: str, name: str, role: str, expires_in_days: float | None, as_json: bool, **options: Any
+    workspace: str, name: str, role: str, expires_in_days: int | None, as_json: bool, **options: Any
 ) -> None:
     """Make a token. Its text is shown once, and is nowhere else: the service keeps a hash."""
     from datetime import UTC, datetime, timedelta

@@ -1,5 +1,6 @@
 """Opens what one server process needs, serves until a signal, and closes it all again in good order."""
 
+import errno
 import logging
 import signal
 import socket
@@ -60,14 +61,19 @@ def _nobody_to_wake() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it accepts connections: the library has no other hook for that."""
+    """Says when it accepts connections and when it stops to: the library has no other hooks for that."""
 
     on_ready: Callable[[], None]
+    on_stopping: Callable[[], None]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.on_stopping()
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
@@ -91,6 +97,7 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         host, port = listener.getsockname()[:2]
         shown_host = f"[{host}]" if ":" in host else host
         server.on_ready = lambda: say(f"Assay is ready at http://{shown_host}:{port}")
+        server.on_stopping = services.is_stopping.set
         server.run(sockets=[listener])
 
 
@@ -102,9 +109,10 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
+        wrong = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
         message = (
             f"Can't listen on {settings.host} port {settings.port}: {error.strerror}. "
-            f"Choose another with {option_of('port')} or {variable_of('port')}."
+            f"Choose another with {option_of(wrong)} or {variable_of(wrong)}."
         )
         raise Invalid(message, code=ErrorCode.INVALID_SETTING) from error
     listener.set_inheritable(False)

@@ -52,6 +52,17 @@ def test_wait_sees_a_file_that_came_without_a_word(caller: Caller, services: Ser
     assert caller.job(dataset_id, offer["import_id"], wait=5)["status"] == "pending_schema"
 
 
+def test_wait_ends_when_the_server_does(caller: Caller, services: Services) -> None:
+    dataset_id = caller.make_dataset(schema=AGES)
+    import_id = caller.upload(dataset_id, ages_csv(1))
+    stop = threading.Timer(0.2, services.is_stopping.set)
+    stop.start()
+    started = time.monotonic()
+    assert caller.job(dataset_id, import_id, wait=30)["status"] == "queued"
+    assert time.monotonic() - started < 5
+    stop.join()
+
+
 @pytest.mark.parametrize("wait", ["60.1", "61", "-1", "soon", "nan", "inf", ""])
 def test_wait_out_of_range_is_refused(caller: Caller, wait: str) -> None:
     dataset_id = caller.make_dataset()

@@ -226,7 +226,7 @@ async def get_import_status(
     deadline = time.monotonic() + wait
     pause = FIRST_POLL_SECONDS
     job = await run_in_threadpool(_find_import, services, token, dataset_id, import_id)
-    while job.state not in SETTLED and (left := deadline - time.monotonic()) > 0:
+    while job.state not in SETTLED and (left := deadline - time.monotonic()) > 0 and not services.is_stopping.is_set():
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
         job = await run_in_threadpool(_look_again, services, job)

@@ -1,7 +1,8 @@
 """What the routes work with: the open database and storage, the settings, and a way to wake the worker."""
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,12 +14,16 @@ from assay.storage.base import Storage
 
 @dataclass(frozen=True)
 class Services:
-    """Held by the application, opened and closed by whoever serves it."""
+    """Held by the application, opened and closed by whoever serves it.
+
+    `is_stopping` is set when the server is about to end: what waits for something answers as things are.
+    """
 
     settings: Settings
     db: Database
     storage: Storage
     wake_worker: Callable[[], None]
+    is_stopping: threading.Event = field(default_factory=threading.Event)
 
 
 def services_of(request: Request) -> Services:
