@@ -66,8 +66,11 @@ def _indices(connection: Connection) -> dict[str, str]:
 
 def test_an_empty_database_is_not_migrated_until_it_is(empty: Database) -> None:
     assert not empty.is_migrated()
+    with pytest.raises(Unavailable, match="run `assay migrate`"):
+        empty.require_migrated()
     empty.migrate()
     assert empty.is_migrated()
+    empty.require_migrated()
     make_dataset(empty)
 
 
@@ -102,7 +105,7 @@ def test_a_database_of_a_newer_release_is_refused(empty: Database) -> None:
     empty.migrate()
     with empty.write() as tx:
         tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    for refuse in (empty.is_migrated, empty.migrate):
+    for refuse in (empty.is_migrated, empty.require_migrated, empty.migrate):
         with pytest.raises(Unavailable, match=r"newer release of Assay .*9999.* Upgrade Assay"):
             refuse()
 

@@ -49,7 +49,7 @@ def _refusal(db: Database) -> AssayError:
     """What the operator is told by both of the calls that are theirs."""
     with closing(db):
         with pytest.raises(AssayError) as of_check:
-            db.is_migrated()
+            db.require_migrated()
         with pytest.raises(AssayError) as of_migration:
             db.migrate()
     assert type(of_check.value) is type(of_migration.value)
@@ -70,10 +70,11 @@ def test_an_unreachable_server_is_named_without_the_password(query: str) -> None
 
 def test_a_client_is_not_told_the_address() -> None:
     with closing(open_database(f"postgresql+psycopg://someone:{SECRET}@127.0.0.1:1/assay")) as db:
-        with pytest.raises(Unavailable) as raised, db.read() as tx:
-            tx.now()
-        assert "127.0.0.1" not in raised.value.message
-        assert raised.value.retryable
+        for ask in (db.is_migrated, db.read().__enter__):
+            with pytest.raises(Unavailable) as raised:
+                ask()
+            assert "127.0.0.1" not in raised.value.message
+            assert raised.value.retryable
 
 
 def test_a_postgresql_database_that_is_not_there_is_named(postgresql: PostgresServer) -> None:

@@ -3,6 +3,8 @@
 `read()` and `write()` yield different types, so that what only reads can't write by accident.
 """
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from assay.db.faults import explained, translated
+from assay.db.faults import OTHER_TABLES, explained, translated
 from assay.db.tables import Time
 from assay.errors import AssayError, ErrorCode, Invalid, Unavailable
 
@@ -125,12 +127,15 @@ class Database:
             command.upgrade(config, "head")
 
     def is_migrated(self) -> bool:
-        """Whether the tables are those of this release; `Unavailable` when they are a newer one's.
-
-        The operator's call, as `migrate` is.
-        """
-        with self._for_operator(), self.read() as tx:
+        """Whether the tables are those of this release; `Unavailable` when they are a newer one's."""
+        with self.read() as tx:
             return _refuse_newer(tx) == _releases().get_current_head()
+
+    def require_migrated(self) -> None:
+        """Raise when the tables are not those of this release; told as `migrate` tells it, for the operator."""
+        with self._for_operator():
+            if not self.is_migrated():
+                raise Unavailable(OTHER_TABLES, code=ErrorCode.DATABASE_UNAVAILABLE)
 
     @contextmanager
     def _for_operator(self) -> Iterator[None]:
@@ -183,7 +188,8 @@ def _open_sqlite(url: URL) -> Engine:
         # The driver must not open transactions by itself: `begin` below does, with the lock that is wanted.
         connection.isolation_level = None
         # FULL keeps a committed job through a power cut; WAL lets readers go on beside one writer.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _use_wal(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -194,6 +200,19 @@ def _open_sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Going over to WAL takes the file alone, and SQLite does not wait for that where several open a new one."""
+    give_up_at = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
 
 
 def _open_postgresql(url: URL) -> Engine:
