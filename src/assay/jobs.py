@@ -1,7 +1,7 @@
 """What a job is: its states, the one table of transitions, and its rows as plain values.
 
-A job is one import of one uploaded file. Its row is the queue, the state machine and the truth; nothing here
-knows how the row is stored or who asks for it.
+A job is one import of one uploaded file; appends and migrations are jobs too, with less to them. Its row is the queue,
+the state machine and the truth; nothing here knows how the row is stored or who asks for it.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,10 @@ class Kind(StrEnum):
     """What a job does to its dataset. All kinds of a dataset stand in one line."""
 
     IMPORT = "import"
+    # Records that came in a request's body. It is never in line: its row is there once it has ended.
+    APPEND = "append"
+    # All the dataset's records again, under another schema.
+    MIGRATION = "migration"
 
 
 class State(StrEnum):
@@ -88,12 +92,37 @@ class RecordError:
 
 
 @dataclass(frozen=True)
+class NewPart:
+    """A Parquet file of accepted records that a finished attempt hands over with its commit."""
+
+    key: str
+    record_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class NewAppend:
+    """An append whose files are in the storage; it is recorded as ended, with its records, or not at all."""
+
+    id: UUID
+    dataset_id: UUID
+    schema_version: int
+    file_key: str
+    size_bytes: int
+    upload_hash: str
+    counts: Counts
+    errors: tuple[RecordError, ...]
+    part: NewPart
+
+
+@dataclass(frozen=True)
 class Import:
-    """An import job as it stands in the database."""
+    """A job as it stands in the database, with what an import has; of other kinds it is only what they share."""
 
     id: UUID
     dataset_id: UUID
     workspace_id: str
+    kind: Kind
     state: State
     filename: str
     format: str
@@ -136,15 +165,6 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
-class NewPart:
-    """A Parquet file of accepted records that a finished attempt hands over with its commit."""
-
-    key: str
-    record_count: int
-    size_bytes: int
-
-
-@dataclass(frozen=True)
 class Part:
     """Committed records of a dataset: `record_count` rows, from `row_in_file` on, of a Parquet file.
 
@@ -157,6 +177,18 @@ class Part:
     record_count: int
     size_bytes: int
     first_row: int
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file of a dataset's records: the rows of one or several parts that follow each other."""
+
+    key: str
+    first_row: int
+    record_count: int
+    part_count: int
+    size_bytes: int
+    schema_version: int
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from assay.db import datasets, jobs, tokens
+from assay.db import datasets, jobs, migrating, tokens
 from assay.db.datasets import Dataset, NewDataset
 from assay.db.engine import Database, WriteTransaction
 from assay.db.tokens import NewToken, Role, Token
 from assay.errors import Conflict, ErrorCode, Invalid, NotFound
 from assay.fileformats import FILE_FORMATS, format_of_filename
 from assay.ids import new_id
-from assay.jobs import TERMINAL, Import, Lease, NewImport, State
-from assay.schema import parse_schema, schema_to_json
+from assay.jobs import TERMINAL, Import, Kind, Lease, NewImport, State
+from assay.schema import DatasetSchema, parse_schema, schema_to_json
 from assay.storage.base import Storage
 
 DEFAULT_WORKSPACE = "default"
@@ -102,9 +102,11 @@ def create_dataset(db: Database, workspace_id: str, *, name: str, created_by: st
 def publish_schema(db: Database, dataset_id: UUID, schema: Any) -> Dataset:
     """Set a dataset's schema. The first one releases every waiting import to the queue, in upload order.
 
-    The schema that the dataset has already changes nothing; another one is a `Conflict`.
+    Another one than it has is in force at once while there are no records and none to come; else the answer's
+    `migration_id` is the migration that brings the records under it, in its turn. The same one again changes nothing.
     """
-    body = schema_to_json(parse_schema(schema))
+    parsed = parse_schema(schema)
+    body = schema_to_json(parsed)
     with db.write() as tx:
         datasets.lock_dataset(tx, dataset_id)
         dataset = require_dataset(datasets.get_dataset(tx, dataset_id))
@@ -113,9 +115,29 @@ def publish_schema(db: Database, dataset_id: UUID, schema: Any) -> Dataset:
             for job in jobs.list_in_state(tx, dataset_id, State.PENDING_SCHEMA):
                 jobs.move(tx, job, State.QUEUED)
         elif list(_flattened(dataset.schema)) != list(_flattened(body)):
-            message = "The dataset has a schema already, and changing it is not supported yet; create a new dataset."
-            raise Conflict(message, code=ErrorCode.SCHEMA_ALREADY_SET)
+            _change_schema(tx, dataset, parsed)
         return require_dataset(datasets.get_dataset(tx, dataset_id))
+
+
+def _change_schema(tx: WriteTransaction, dataset: Dataset, schema: DatasetSchema) -> None:
+    if dataset.migration_id is not None:
+        message = "A migration to another schema is queued or running; change the schema again when it has ended."
+        raise Conflict(message, code=ErrorCode.DATASET_BUSY)
+    has_jobs_in_line = bool(datasets.kinds_in_line(tx, dataset.id))
+    if parse_schema(dataset.schema).group_field != schema.group_field:
+        if dataset.record_count:
+            message = "The task_group_id field can't be added, removed or replaced once the dataset has records."
+            raise Invalid(message, code=ErrorCode.GROUP_FIELD_CHANGED)
+        if has_jobs_in_line:
+            message = "An import is queued or running; the task_group_id field can't change before it has ended."
+            raise Conflict(message, code=ErrorCode.DATASET_BUSY)
+    version = datasets.add_schema(tx, dataset.id, schema_to_json(schema))
+    if dataset.record_count or has_jobs_in_line:
+        migrating.insert_migration(
+            tx, dataset.id, migration_id=new_id(), workspace_id=dataset.workspace_id, schema_version=version
+        )
+    else:
+        datasets.put_in_force(tx, dataset.id, version=version)
 
 
 def _flattened(value: Any, path: str = "") -> Any:
@@ -288,10 +310,12 @@ def lose_attempt(tx: WriteTransaction, lease: Lease, *, reason: str) -> Import:
     """Return a job whose attempt was lost to the queue, or end it if that happened too often."""
     if jobs.count_lost_attempts(tx, lease.job.id) + 1 < LOST_ATTEMPTS_LIMIT:
         return jobs.give_back(tx, lease, reason=reason, was_lost=True)
-    message = (
-        f"The service lost {LOST_ATTEMPTS_LIMIT} attempts at this import and gave up; the file may be fine. "
-        f"Last: {reason} Ask for a new upload URL to try again, and tell whoever runs the service."
-    )
+    message = f"The service lost {LOST_ATTEMPTS_LIMIT} attempts at this {lease.job.kind.value} and gave up"
+    if lease.job.kind is Kind.MIGRATION:
+        message += f"; the records are as they were. Last: {reason} Set the schema again to try again"
+    else:
+        message += f"; the file may be fine. Last: {reason} Ask for a new upload URL to try again"
+    message += ", and tell whoever runs the service."
     return jobs.fail(tx, lease.job, reason=message)
 
 

@@ -6,17 +6,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, case, func, insert, or_, select, update
 
 from assay.db.engine import ReadTransaction, WriteTransaction
 from assay.db.tables import datasets, jobs, parts, schemas
 from assay.errors import Conflict, ErrorCode
-from assay.jobs import Part, State
+from assay.jobs import DataFile, Kind, Part, State
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset; `schema` is the JSON of its newest schema version, or None while it has none."""
+    """A dataset. `schema` is the JSON of its newest schema, or None while it has none.
+
+    `schema_version` is the version in force, which the records have. It is not yet that of `schema` while the
+    migration `migration_id` is in line.
+    """
 
     id: UUID
     workspace_id: str
@@ -26,6 +30,7 @@ class Dataset:
     record_count: int
     schema_version: int | None
     schema: dict[str, Any] | None
+    migration_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def insert_dataset(tx: WriteTransaction, new: NewDataset) -> None:
 
 
 def insert_schema(tx: WriteTransaction, dataset_id: UUID, *, version: int, body: dict[str, Any]) -> None:
-    """Record a schema version and make it the dataset's newest; `Conflict` when another came in between."""
+    """Record a schema version and put it in force; `Conflict` when another came in between."""
     moved = tx.connection.execute(
         update(datasets)
         .where(datasets.c.id == dataset_id, func.coalesce(datasets.c.schema_version, 0) == version - 1)
@@ -58,6 +63,25 @@ def insert_schema(tx: WriteTransaction, dataset_id: UUID, *, version: int, body:
     if moved.rowcount != 1:
         message = "The dataset's schema was changed by someone else at the same time; read it and try again."
         raise Conflict(message, code=ErrorCode.STATE_CHANGED)
+    _insert_schema(tx, dataset_id, version=version, body=body)
+
+
+def add_schema(tx: WriteTransaction, dataset_id: UUID, body: dict[str, Any]) -> int:
+    """Record the next schema version, not yet in force, under the dataset's lock; the version's number.
+
+    Numbers of schemas that never came into force are not given again.
+    """
+    latest = select(func.coalesce(func.max(schemas.c.version), 0)).where(schemas.c.dataset_id == dataset_id)
+    version = int(tx.connection.execute(latest).scalar_one()) + 1
+    _insert_schema(tx, dataset_id, version=version, body=body)
+    return version
+
+
+def put_in_force(tx: WriteTransaction, dataset_id: UUID, *, version: int) -> None:
+    tx.connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(schema_version=version))
+
+
+def _insert_schema(tx: WriteTransaction, dataset_id: UUID, *, version: int, body: dict[str, Any]) -> None:
     # JSON text, not a JSON column: the order of a schema's fields is part of it, and PostgreSQL's jsonb forgets it.
     tx.connection.execute(
         insert(schemas).values(dataset_id=dataset_id, version=version, body=json.dumps(body), created_at=tx.now())
@@ -96,17 +120,60 @@ def lock_dataset(tx: WriteTransaction, dataset_id: UUID) -> bool:
 
 
 def count_states(tx: ReadTransaction, dataset_id: UUID) -> dict[State, int]:
-    """How many of the dataset's imports are in each state; states with none are left out.
+    """How many of the dataset's jobs are in each state; states with none are left out.
 
-    An import that ended with no upload ever seen says nothing about the dataset and is not counted.
+    An import that ended with no upload ever seen says nothing about the dataset and is not counted, nor is a
+    migration that has ended: it brings no records.
     """
-    says_something = or_(jobs.c.state != State.FAILED.value, jobs.c.uploaded_at.is_not(None))
+    is_open = jobs.c.state.in_([State.QUEUED.value, State.PROCESSING.value])
+    was_seen = or_(jobs.c.state != State.FAILED.value, jobs.c.uploaded_at.is_not(None))
+    says_something = or_(is_open, and_(jobs.c.kind != Kind.MIGRATION.value, was_seen))
     statement = (
         select(jobs.c.state, func.count().label("jobs"))
         .where(jobs.c.dataset_id == dataset_id, says_something)
         .group_by(jobs.c.state)
     )
     return {State(row.state): row.jobs for row in tx.connection.execute(statement)}
+
+
+def kinds_in_line(tx: ReadTransaction, dataset_id: UUID) -> dict[Kind, bool]:
+    """The kinds of the dataset's jobs that are queued or processing, each with whether one of it is processing."""
+    is_processing = func.max(case((jobs.c.state == State.PROCESSING.value, 1), else_=0))
+    statement = (
+        select(jobs.c.kind, is_processing.label("is_processing"))
+        .where(jobs.c.dataset_id == dataset_id, jobs.c.state.in_([State.QUEUED.value, State.PROCESSING.value]))
+        .group_by(jobs.c.kind)
+    )
+    return {Kind(row.kind): bool(row.is_processing) for row in tx.connection.execute(statement)}
+
+
+def list_files(tx: ReadTransaction, dataset_id: UUID) -> list[DataFile]:
+    """All the files of the dataset's records, in the order of these. Parts that share a file lie together in it."""
+    first_row = func.min(parts.c.first_row)
+    statement = (
+        select(
+            parts.c.key,
+            first_row.label("first_row"),
+            func.sum(parts.c.record_count).label("record_count"),
+            func.count().label("part_count"),
+            func.max(parts.c.size_bytes).label("size_bytes"),
+            func.max(parts.c.schema_version).label("schema_version"),
+        )
+        .where(parts.c.dataset_id == dataset_id)
+        .group_by(parts.c.key)
+        .order_by(first_row)
+    )
+    return [
+        DataFile(
+            key=row.key,
+            first_row=row.first_row,
+            record_count=int(row.record_count),  # PostgreSQL's sum of big integers is a decimal
+            part_count=row.part_count,
+            size_bytes=row.size_bytes,
+            schema_version=row.schema_version,
+        )
+        for row in tx.connection.execute(statement)
+    ]
 
 
 def list_parts(tx: ReadTransaction, dataset_id: UUID, *, from_row: int, limit: int) -> list[Part]:
@@ -134,8 +201,20 @@ def list_parts(tx: ReadTransaction, dataset_id: UUID, *, from_row: int, limit: i
 
 
 def _select_datasets() -> Select[Any]:
-    newest = and_(schemas.c.dataset_id == datasets.c.id, schemas.c.version == datasets.c.schema_version)
-    return select(datasets, schemas.c.body.label("schema_body")).select_from(datasets.outerjoin(schemas, newest))
+    # At most one migration of a dataset is in line.
+    migration = jobs.alias("migration")
+    in_line = and_(
+        migration.c.dataset_id == datasets.c.id,
+        migration.c.kind == Kind.MIGRATION.value,
+        migration.c.state.in_([State.QUEUED.value, State.PROCESSING.value]),
+    )
+    newest = and_(
+        schemas.c.dataset_id == datasets.c.id,
+        schemas.c.version == func.coalesce(migration.c.schema_version, datasets.c.schema_version),
+    )
+    joined = datasets.outerjoin(migration, in_line).outerjoin(schemas, newest)
+    columns = (datasets, schemas.c.body.label("schema_body"), migration.c.id.label("migration_id"))
+    return select(*columns).select_from(joined)
 
 
 def _dataset(row: Row[Any]) -> Dataset:
@@ -148,4 +227,5 @@ def _dataset(row: Row[Any]) -> Dataset:
         record_count=row.record_count,
         schema_version=row.schema_version,
         schema=None if row.schema_body is None else json.loads(row.schema_body),
+        migration_id=row.migration_id,
     )

@@ -45,12 +45,18 @@ def insert_import(tx: WriteTransaction, new: NewImport, *, workspace_id: str) ->
             expires_at=new.expires_at,
         )
     )
-    _insert_event(tx, new.id, from_state=None, to_state=State.UNINITIALISED, attempt=0, reason=None)
+    insert_event(tx, new.id, from_state=None, to_state=State.UNINITIALISED, attempt=0, reason=None)
     return _import(tx.connection.execute(select(jobs).where(jobs.c.id == new.id)).one())
 
 
 def get_import(tx: ReadTransaction, dataset_id: UUID, import_id: UUID) -> Import | None:
-    statement = select(jobs).where(jobs.c.id == import_id, jobs.c.dataset_id == dataset_id)
+    job = get_job(tx, dataset_id, import_id)
+    return job if job is not None and job.kind is Kind.IMPORT else None
+
+
+def get_job(tx: ReadTransaction, dataset_id: UUID, job_id: UUID) -> Import | None:
+    """A job of any kind."""
+    statement = select(jobs).where(jobs.c.id == job_id, jobs.c.dataset_id == dataset_id)
     row = tx.connection.execute(statement).one_or_none()
     return None if row is None else _import(row)
 
@@ -63,7 +69,7 @@ def find_import_of_file(tx: ReadTransaction, file_key: str) -> Import | None:
 
 def list_imports(tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: UUID | None) -> list[Import]:
     """Newest first; `before` is the last id of the page before."""
-    statement = select(jobs).where(jobs.c.dataset_id == dataset_id)
+    statement = select(jobs).where(jobs.c.dataset_id == dataset_id, jobs.c.kind == Kind.IMPORT.value)
     if before is not None:
         statement = statement.where(jobs.c.id < before)
     return [_import(row) for row in tx.connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))]
@@ -100,13 +106,13 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
         message = "The import was moved on by someone else at the same time; ask for its status again."
         raise Conflict(message, code=ErrorCode.STATE_CHANGED)
     attempt = values.get("attempt", job.attempt)
-    _insert_event(tx, job.id, from_state=job.state, to_state=to, attempt=attempt, reason=reason)
+    insert_event(tx, job.id, from_state=job.state, to_state=to, attempt=attempt, reason=reason)
     return _import(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
 
 
 def fail(tx: WriteTransaction, job: Import, *, reason: str, **values: Any) -> Import:
     """End a job with nothing ingested: what was counted on the way is taken back."""
-    return move(tx, job, State.FAILED, reason=reason, lease_until=None, **_count_columns(Counts()), **values)
+    return move(tx, job, State.FAILED, reason=reason, lease_until=None, **count_columns(Counts()), **values)
 
 
 def note_upload_activity(tx: WriteTransaction, job_id: UUID, *, until: datetime) -> bool:
@@ -174,6 +180,8 @@ def _claim(tx: WriteTransaction, job: Import, *, lease: timedelta) -> Lease:
     now = tx.now()
     of_dataset = select(datasets.c.schema_version).where(datasets.c.id == job.dataset_id)
     schema_version: int = tx.connection.execute(of_dataset).scalar_one()
+    if job.kind is Kind.MIGRATION and job.schema_version is not None:
+        schema_version = job.schema_version  # the one to come, where an import has the one in force
     claimed = move(
         tx,
         job,
@@ -199,7 +207,7 @@ def extend_lease(tx: WriteTransaction, lease: Lease, *, by: timedelta) -> None:
 
 def record_progress(tx: WriteTransaction, lease: Lease, counts: Counts) -> None:
     """Show how far the job is. `Conflict` when the lease is lost."""
-    _write_under_lease(tx, lease, **_count_columns(counts), updated_at=tx.now())
+    _write_under_lease(tx, lease, **count_columns(counts), updated_at=tx.now())
 
 
 def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: State, reason: str | None) -> Import:
@@ -213,9 +221,9 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
         to,
         reason=reason,
         lease_until=None,
-        errors=json.dumps([[error.record_index, error.field, error.reason] for error in outcome.errors]),
+        errors=errors_to_text(outcome.errors),
         error_summary=json.dumps([[row.field, row.reason, row.count] for row in outcome.error_summary]),
-        **_count_columns(outcome.counts),
+        **count_columns(outcome.counts),
     )
     part_rows = []
     for part in outcome.parts:
@@ -326,7 +334,7 @@ def _is_held(lease: Lease) -> ColumnElement[bool]:
     return and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
 
 
-def _count_columns(counts: Counts) -> dict[str, int]:
+def count_columns(counts: Counts) -> dict[str, int]:
     return {
         "accepted_count": counts.accepted,
         "rejected_count": counts.rejected,
@@ -335,7 +343,7 @@ def _count_columns(counts: Counts) -> dict[str, int]:
     }
 
 
-def _insert_event(
+def insert_event(
     tx: WriteTransaction, job_id: UUID, *, from_state: State | None, to_state: State, attempt: int, reason: str | None
 ) -> None:
     tx.connection.execute(
@@ -350,11 +358,20 @@ def _insert_event(
     )
 
 
+def errors_to_text(errors: tuple[RecordError, ...]) -> str:
+    return json.dumps([[error.record_index, error.field, error.reason] for error in errors])
+
+
+def errors_of(text: str | None) -> tuple[RecordError, ...]:
+    return tuple(RecordError(*entry) for entry in json.loads(text or "[]"))
+
+
 def _import(row: Row[Any]) -> Import:
     return Import(
         id=row.id,
         dataset_id=row.dataset_id,
         workspace_id=row.workspace_id,
+        kind=Kind(row.kind),
         state=State(row.state),
         filename=row.filename,
         format=row.format,
@@ -376,7 +393,7 @@ def _import(row: Row[Any]) -> Import:
             duplicate=row.duplicate_count,
             processed_offset=row.processed_offset,
         ),
-        errors=tuple(RecordError(*entry) for entry in json.loads(row.errors or "[]")),
+        errors=() if row.kind == Kind.MIGRATION.value else errors_of(row.errors),
         error_summary=tuple(SummaryRow(*entry) for entry in json.loads(row.error_summary or "[]")),
         reason=row.reason,
     )

@@ -183,3 +183,13 @@ rejection_parts = Table(
     Column("key", Text, nullable=False),
     Column("fault_count", BigInteger, nullable=False),
 )
+
+# Files that no dataset has: not yet, while what writes them may still be cut short; or no longer, while readers may
+# still be reading them. Of no dataset on purpose: they are to be removed even when that is gone.
+loose_files = Table(
+    "loose_files",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("delete_after", Time, nullable=False),
+    Index("loose_files_due", "delete_after"),
+)

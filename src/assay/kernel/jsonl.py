@@ -36,6 +36,7 @@ def jsonl_judge(schema: DatasetSchema) -> Judge:
             value = parse(raw_bytes)
             if isinstance(value, Refused):
                 faults.append(known_faults[value.code])
+                values.append(None)
             else:
                 values.append(value)
         return values, faults

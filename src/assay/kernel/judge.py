@@ -13,7 +13,10 @@ from assay.rejections import Fault, counted, fault, listed
 from assay.schema import Constraints, DatasetSchema, Field, compile_pattern
 
 Verdict = tuple[list[Value | None], list[Fault]]
-"""The values in schema order, None for absence; and the faults. A record with faults is rejected."""
+"""The values in schema order, None for absence and for a fault; and the faults. A record with faults is rejected.
+
+A record that can't be read has no values at all.
+"""
 
 Judge = Callable[[bytes], Verdict]
 """Judges one framed record."""
