@@ -48,6 +48,10 @@ class Settings:
         default=32 * MIB, metadata={"help": "How much of an upload is checked at a time, in memory."}
     )
     upload_url_seconds: int = field(default=3600, metadata={"help": "How long an upload URL is valid."})
+    storage_hook_secret: str = field(
+        default="",
+        metadata={"help": "Secret with which an object store tells of uploads at /hooks/storage; empty turns it off."},
+    )
     lease_seconds: int = field(
         default=30, metadata={"help": "How long a worker may be silent before its job is given to another."}
     )

@@ -4,6 +4,7 @@ Plain values in and out; nothing here sees a request. Reading and writing of fil
 """
 
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -273,11 +274,22 @@ def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int
 
 
 def notice_uploads(db: Database, storage: Storage, *, max_bytes: int) -> int:
-    """Look for the files of all waiting imports, for those that nobody polls; how many have come."""
+    """Look for the files of all waiting imports, for those that nobody polls; how many have come.
+
+    The oldest first: of files that came since the last look, the order of their URLs is the order of upload.
+    """
     with db.read() as tx:
         waiting = jobs.list_quiet(tx, limit=JOBS_A_LOOK)
-    noticed = [notice_upload(db, storage, job, max_bytes=max_bytes) for job in waiting]
+    noticed = [notice_upload(db, storage, job, max_bytes=max_bytes) for job in reversed(waiting)]
     return sum(job.state is not State.UNINITIALISED for job in noticed)
+
+
+def notice_keys(db: Database, storage: Storage, keys: Collection[str], *, max_bytes: int) -> int:
+    """Look for files that somebody says have come; how many imports that moved on. Other keys are passed over."""
+    with db.read() as tx:
+        named = [jobs.find_import_of_file(tx, key) for key in keys]
+    waiting = [job for job in named if job is not None and job.state is State.UNINITIALISED]
+    return sum(notice_upload(db, storage, job, max_bytes=max_bytes).state is not State.UNINITIALISED for job in waiting)
 
 
 def expire_imports(db: Database, storage: Storage, *, max_bytes: int, grace: timedelta = timedelta(0)) -> int:

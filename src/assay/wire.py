@@ -201,6 +201,35 @@ class Page(Body, Generic[Result]):
     next_cursor: str | None
 
 
+class StorageBucketBody(Body):
+    name: str
+
+
+class StorageObjectBody(Body):
+    key: Annotated[str, Field(description="URL-encoded, as S3 sends it.")]
+
+
+class StoragePlaceBody(Body):
+    bucket: StorageBucketBody
+    object: StorageObjectBody
+
+
+class StorageRecordBody(Body):
+    s3: StoragePlaceBody
+
+
+class StorageEventBody(Body):
+    """An S3 event notification, as far as it is read. A test event has no records."""
+
+    records: Annotated[list[StorageRecordBody], Field(alias="Records", max_length=1000)] = []
+
+
+class NoticedBody(Body):
+    """How many imports had their file and were moved on."""
+
+    noticed: int
+
+
 class ErrorDetail(Body):
     """What went wrong. `error_code` is stable."""
 

@@ -17,7 +17,7 @@ from assay import crash_points
 from crash.comparing import Findings, compare
 from crash.known_files import SCHEMA, KnownFile, make_files
 from crash.patient_client import PatientClient
-from crash.set_ups import TOKEN, SetUp, ended_badly, was_killed
+from crash.set_ups import KINDS, TOKEN, SetUp, ended_badly, was_killed
 from services.processes import Process
 
 ARMED_SECONDS = 8  # how long a step may take to be reached, after which the round goes on without that kill
@@ -66,14 +66,14 @@ def run(
         report.findings.add(found)
         report.findings.wrong += ended_badly(set_up.processes)
         report.seconds = time.monotonic() - began
-        say(f"round {report.rounds}: {dict(report.kills)} lost {found.lost} doubled {found.doubled} {found.wrong[:3]}\n")
+        say(f"round {report.rounds}: {report.kills.total()} kills, {found.lost} lost, {found.doubled} doubled\n")
     return report
 
 
 def _plan(set_up: SetUp, random: Random) -> Any:
     """Kinds of kills without end: each as often as any other, in a random order."""
     while True:
-        kinds = [*(kind for kind in set_up.kinds for _ in range(2)), *crash_points.STEPS]
+        kinds = [*(kind for kind in KINDS for _ in range(2)), *set_up.steps]
         random.shuffle(kinds)
         yield from kinds
 
@@ -86,7 +86,7 @@ def _run_round(set_up: SetUp, random: Random, load: Load, kills: Counter[str], p
         imports = [threads.submit(_import_all, set_up.addresses, dataset) for dataset in files]
         for number, kind in enumerate(plan):
             if number > 0 and kind in crash_points.STEPS:
-                kind = random.choice(set_up.kinds)
+                kind = random.choice(KINDS)
             if armed is not None:
                 _await_death(armed)
                 if was_killed(armed):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from assay import crash_points
 from services.processes import HOST, Process, assay, descendants, ended_at_the_end, free_port, kill, pool_children
 
 TOKEN = "crash-test-token-0123456789abcdef"
@@ -20,6 +21,9 @@ SETTINGS = {
 }
 
 
+KINDS = ["server", "worker", "tree", "engine process"]
+
+
 @dataclass
 class SetUp:
     """`servers` answer requests; `workers` claim jobs, and a server may be one too; `others` are an engine's."""
@@ -29,14 +33,11 @@ class SetUp:
     servers: list[Process]
     workers: list[Process]
     others: list[Process] = field(default_factory=list)
+    steps: Sequence[str] = crash_points.STEPS
 
     @property
     def processes(self) -> list[Process]:
         return list(dict.fromkeys([*self.servers, *self.workers, *self.others]))
-
-    @property
-    def kinds(self) -> list[str]:
-        return ["server", "worker", "tree", "engine process"]
 
     def start_all(self) -> None:
         """Start what is not running."""

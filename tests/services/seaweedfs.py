@@ -27,11 +27,15 @@ class CannotStart(Exception):
     """Why there is no server; fit for a skip reason."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class S3Server:
+    """A running server. `stop` and `start` may be called in mid-test; the data and the address stay."""
+
     endpoint: str
     bucket: str
-    process_id: int
+    folder: Path
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,31 +47,41 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         }
 
+    def start(self) -> None:
+        """Writes work when it returns."""
+        # weed takes settings from the environment, its working folder and the home folder: give it nothing.
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder), "GOMEMLIMIT": "384MiB"}
+        log_path = self.folder / "weed.log"
+        with log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _wait_until_writable(self, self.process, log_path)
+
+    def stop(self) -> None:
+        """At once: asked to end, it would wait ten seconds for idle connections."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
 
 @contextmanager
 def running_seaweedfs(folder: Path) -> Iterator[S3Server]:
     """`CannotStart` if the package is missing or the server does not take a PUT within a minute."""
     ports = _free_ports(10)
     command = [_find_weed(), *_arguments(folder, ports)]
-    # weed takes settings from the environment, its working folder and the home folder: give it nothing from outside.
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "GOMEMLIMIT": "384MiB"}
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    server = S3Server(endpoint=f"http://{HOST}:{ports[0]}", bucket=BUCKET, process_id=process.pid)
+    server = S3Server(f"http://{HOST}:{ports[0]}", BUCKET, folder, command)
     try:
-        _wait_until_writable(server, process, folder / "weed.log")
+        server.start()
         yield server
     finally:
-        process.kill()  # asked to end, it would wait ten seconds for idle connections; its data is thrown away
-        process.wait()
+        server.stop()
 
 
 def _find_weed() -> str:
@@ -125,7 +139,7 @@ def _wait_until_writable(server: S3Server, process: subprocess.Popen[bytes], log
     while True:
         try:
             if not has_bucket:
-                client.create_bucket(Bucket=server.bucket)
+                _make_bucket(client, server.bucket)
                 has_bucket = True
             client.put_object(Bucket=server.bucket, Key="ready", Body=b"x")
             client.delete_object(Bucket=server.bucket, Key="ready")
@@ -135,6 +149,14 @@ def _wait_until_writable(server: S3Server, process: subprocess.Popen[bytes], log
                 last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
                 raise CannotStart(f"SeaweedFS takes no PUT ({error}); its log ends with:\n{last_lines}") from error
             time.sleep(0.1)
+
+
+def _make_bucket(client: Any, bucket: str) -> None:
+    try:
+        client.create_bucket(Bucket=bucket)
+    except ClientError as error:  # after a restart it is there
+        if error.response["Error"]["Code"] not in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
+            raise
 
 
 def make_client(server: S3Server) -> Any:
