@@ -134,7 +134,7 @@ def test_csv_records_end_where_the_state_machine_says(text, piece_bytes):
     expected, state = ends_by_machine(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(framing, "PIECE_BYTES", piece_bytes)
-        assert framing.csv_ends(data, len(data)).tolist() == expected
+        assert framing.csv_ends(data, 0, len(data)).tolist() == expected
     so_far, start, found = b"", 0, []
     for at in range(0, len(data), piece_bytes):
         block, start = data[at : at + piece_bytes], at

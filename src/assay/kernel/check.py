@@ -111,7 +111,8 @@ def _add(report: Report, result: ChunkResult, *, duplicate_count: int) -> None:
 def _fault_counts(rejections: pa.Table) -> list[FaultCount]:
     """In Python: the first use of Arrow's compute functions takes longer than the check of a small file."""
     columns = [rejections.column(name).to_pylist() for name in ("field", "code", "reason")]
-    return [FaultCount(*kind, count) for kind, count in Counter(zip(*columns, strict=True)).items()]
+    kinds = Counter(zip(*columns, strict=True)).items()
+    return [FaultCount(field, code, reason, count) for (field, code, reason), count in kinds]
 
 
 def _reader(file: BinaryIO) -> ReadRange:

@@ -125,9 +125,9 @@ def plan_chunks(
         window = read(chunk.end, chunk_bytes)
         is_last = chunk.end + len(window) >= size_bytes
         at = 0
-        while length := _whole_records(window[at:], framing, is_last, most_lines):
-            chunk = _next(chunk, length, len(framing.frames(window[at : at + length])))
-            at += length
+        while len(ends := _ends(window, at, framing, is_last, most_lines)):
+            chunk = _next(chunk, int(ends[-1]) - at, len(framing.lines(window, at, ends)))
+            at = int(ends[-1])
             if chunk.record_count:
                 yield chunk
         if at == 0:
@@ -151,12 +151,13 @@ def _next(chunk: Chunk, length: int, record_count: int) -> Chunk:
     )
 
 
-def _whole_records(window: bytes, framing: Framing, is_last: bool, most_lines: int) -> int:
-    """How many bytes at the window's start are whole records, of at most `most_lines` lines."""
-    ends = framing.ends(window, most_lines)
-    length = int(ends[-1]) if len(ends) else 0
-    is_rest_whole = is_last and len(ends) < most_lines and framing.end(window, length)[1] != IN_QUOTES
-    return len(window) if is_rest_whole else length
+def _ends(window: bytes, start: int, framing: Framing, is_last: bool, most_lines: int) -> Offsets:
+    """The ends of whole records, from `start` in the window, of at most `most_lines` lines."""
+    ends = framing.ends(window, start, most_lines)
+    rest = int(ends[-1]) if len(ends) else start
+    if is_last and rest < len(window) and len(ends) < most_lines and framing.end(window, rest)[1] != IN_QUOTES:
+        return np.append(ends, len(window))
+    return ends
 
 
 def _long_record(read: ReadRange, chunk: Chunk, framing: Framing, *, block_bytes: int, limit: int) -> Chunk:

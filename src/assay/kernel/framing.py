@@ -36,12 +36,12 @@ class Frames:
         return len(self.starts)
 
 
-def jsonl_ends(data: bytes, most: int) -> Offsets:
-    """The offsets just past each line feed, `most` of them at most."""
+def jsonl_ends(data: bytes, start: int, most: int) -> Offsets:
+    """The offsets just past each line feed from `start` on, `most` of them at most."""
     whole = np.frombuffer(data, np.uint8)
     found: list[Offsets] = []
     count = 0
-    for at in range(0, len(data), PIECE_BYTES):
+    for at in range(start, len(data), PIECE_BYTES):
         found.append(np.flatnonzero(whole[at : at + PIECE_BYTES] == LF) + (at + 1))
         count += len(found[-1])
         if count >= most:
@@ -53,8 +53,9 @@ def _joined(found: list[Offsets], most: int) -> Offsets:
     return np.concatenate(found)[:most] if found else np.empty(0, np.int64)
 
 
-def jsonl_frames(data: bytes) -> Frames:
-    starts, stops = _lines(data, jsonl_ends(data, len(data)))
+def jsonl_lines(data: bytes, start: int, ends: Offsets) -> Frames:
+    """The records among the lines that begin at `start` and end at `ends`."""
+    starts, stops = _lines(data, start, ends)
     content_starts, content_stops = _trimmed(data, starts, stops)
     filled = content_starts < content_stops
     if filled.all():
@@ -62,15 +63,13 @@ def jsonl_frames(data: bytes) -> Frames:
     return Frames(starts[filled], stops[filled], content_starts[filled], content_stops[filled])
 
 
-def _lines(data: bytes, ends: Offsets) -> tuple[Offsets, Offsets]:
-    """Starts and stops of the lines that end at `ends`, and of a last one that has no line end."""
+def _lines(data: bytes, start: int, ends: Offsets) -> tuple[Offsets, Offsets]:
+    """Where the lines start, and where they stop before their line ends, if they have one."""
     whole = np.frombuffer(data, np.uint8)
-    stops = ends - 1
-    if len(data) and (not len(ends) or ends[-1] < len(data)):
-        ends = np.append(ends, len(data))
-        stops = np.append(stops, len(data))
-    starts = np.zeros(len(ends), np.int64)
+    starts = np.empty(len(ends), np.int64)
+    starts[:1] = start
     starts[1:] = ends[:-1]
+    stops = ends - (whole[ends - 1] == LF)
     filled = starts < stops
     stops[filled] -= whole[stops[filled] - 1] == CR
     return starts, stops
@@ -126,12 +125,12 @@ def jsonl_end(data: bytes, start: int) -> tuple[int, bytes]:
     return data.find(b"\n", start) + 1 or -1, b""
 
 
-def csv_ends(data: bytes, most: int) -> Offsets:
-    """The offsets just past the line feed of each record, `most` at most; the data begin at the start of one."""
-    if b'"' not in data:
-        return jsonl_ends(data, most)
+def csv_ends(data: bytes, start: int, most: int) -> Offsets:
+    """The offsets just past the line feed of each record from `start` on, where one begins; `most` at most."""
+    if data.find(b'"', start) < 0:
+        return jsonl_ends(data, start, most)
     found: list[Offsets] = []
-    at = count = 0
+    at, count = start, 0
     while at < len(data) and count < most:
         ends = _regular_csv_ends(data, at, at + PIECE_BYTES)
         if ends is None:
@@ -177,8 +176,9 @@ def _irregular_csv_ends(data: bytes, start: int, stop: int) -> Offsets:
     return np.array(ends, np.int64)
 
 
-def csv_frames(data: bytes) -> Frames:
-    starts, stops = _lines(data, csv_ends(data, len(data)))
+def csv_lines(data: bytes, start: int, ends: Offsets) -> Frames:
+    """As `jsonl_lines`: here only a line with nothing at all is no record."""
+    starts, stops = _lines(data, start, ends)
     filled = starts < stops
     if not filled.all():
         starts, stops = starts[filled], stops[filled]
@@ -190,11 +190,18 @@ class Framing:
     """How a format's records are found. `end` finds one record's end across blocks; see `csv_end`. A line with nothing
     but `blank` bytes is no record."""
 
-    ends: Callable[[bytes, int], Offsets]
+    ends: Callable[[bytes, int, int], Offsets]
     end: Callable[[bytes, int], tuple[int, bytes]]
-    frames: Callable[[bytes], Frames]
+    lines: Callable[[bytes, int, Offsets], Frames]
     blank: bytes
 
+    def frames(self, data: bytes) -> Frames:
+        """All records of data that begin and end with whole ones; the last may lack its line end."""
+        ends = self.ends(data, 0, len(data))
+        if len(data) and (not len(ends) or ends[-1] < len(data)):
+            ends = np.append(ends, len(data))
+        return self.lines(data, 0, ends)
 
-JSONL = Framing(ends=jsonl_ends, end=jsonl_end, frames=jsonl_frames, blank=JSON_SPACE)
-CSV = Framing(ends=csv_ends, end=csv_end, frames=csv_frames, blank=b"")
+
+JSONL = Framing(ends=jsonl_ends, end=jsonl_end, lines=jsonl_lines, blank=JSON_SPACE)
+CSV = Framing(ends=csv_ends, end=csv_end, lines=csv_lines, blank=b"")
