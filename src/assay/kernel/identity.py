@@ -21,7 +21,7 @@ Ids = NDArray[np.uint8]
 
 Words = NDArray[np.uint64]
 
-BLOCK_IDS = 32_768
+BLOCK_IDS = 65_536
 _LOWER_COUNT = np.uint64(1 << 32)
 _LOWER = np.uint64((1 << 32) - 1)
 _UPPER = ~_LOWER
@@ -64,7 +64,7 @@ def _ids_of_array(array: pa.Array) -> Ids:
 
 
 class SeenIds:
-    """A set of ids that tells which of many are new, all at once: 16 bytes an id, and some 20 for finding it.
+    """A set of ids that tells which of many are new, all at once: 16 bytes an id, and some 26 for finding it.
 
     Each level is a table of entries: half of an id's second half, which tells nearly all ids apart without looking
     them up, and the id's number. An id has one slot in each level and stands in the first level where its slot was
