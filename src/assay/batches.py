@@ -1,6 +1,6 @@
 """Reads rows of a stored Parquet file a batch at a time, whatever the file's size, and says so when it is damaged."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,7 @@ def read_batches(
     first_row: int = 0,
     columns: list[str] | None = None,
     rows_a_batch: int = ROWS_A_BATCH,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """The file's rows from `first_row` on. Raises `Unavailable` when the storage does, or for what is no sound file."""
     source = pa.PythonFile(StoredFile(storage, key, size_bytes=size_bytes), mode="r")
     skipped = first_row

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from assay import __version__
 from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
-from assay.web import api, hooks, rejections, uploads
+from assay.web import api, exports, hooks, rejections, uploads
 from assay.web.errors import error_response, install_handlers, responses
 from assay.web.middleware import AnswerBugs, LimitBody, LogRequests, StripTrailingSlash
 from assay.web.services import Services, WithServices
@@ -37,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(api.router)
     app.include_router(uploads.router)
     app.include_router(rejections.router)
+    app.include_router(exports.router)
     app.include_router(hooks.router)
     app.get(
         "/healthz",
