@@ -53,7 +53,7 @@ def serve(**options: Any) -> None:
 
     settings = Settings.from_env(os.environ, **options)
     crash_points.arm(os.environ.get(crash_points.VARIABLE, ""))
-    log_to_stderr()
+    log_to_stderr(settings.log_format)
     with suppress(KeyboardInterrupt):
         serve_until_signal(settings, say=click.echo)
 
@@ -71,13 +71,18 @@ def worker(**options: Any) -> None:
     if settings.workers == 0:
         raise Invalid("A worker needs --workers of at least 1.", code=ErrorCode.INVALID_SETTING)
     crash_points.arm(os.environ.get(crash_points.VARIABLE, ""))
-    log_to_stderr()
+    log_to_stderr(settings.log_format)
     with suppress(KeyboardInterrupt):
         work(settings, say=click.echo)
 
 
-def log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+def log_to_stderr(log_format: str) -> None:
+    from assay.log import JsonFormatter
+
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Alembic and the server tell of every step; what they warn of is enough.
     for name in ("alembic", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -41,6 +41,10 @@ class Settings:
     )
     max_upload_bytes: int = field(default=64 * 1024 * MIB, metadata={"help": "Largest upload taken."})
     max_body_bytes: int = field(default=16 * MIB, metadata={"help": "Largest JSON request body taken."})
+    rate_limit_per_minute: int = field(
+        default=6000, metadata={"help": "Requests that one token may make a minute; 0 sets no limit."}
+    )
+    log_format: str = field(default="text", metadata={"help": "How the log is written: text or json."})
     record_limit_bytes: int = field(
         default=16 * MIB, metadata={"help": "Largest record taken; a longer one is rejected."}
     )
@@ -88,6 +92,8 @@ class Settings:
             ("lease_seconds", self.lease_seconds >= 1, "at least 1 second"),
             ("running_jobs_per_workspace", self.running_jobs_per_workspace >= 1, "at least 1"),
             ("engine", not self.engine or self.engine.startswith("dask://"), "empty or dask://HOST:PORT"),
+            ("rate_limit_per_minute", self.rate_limit_per_minute >= 0, "0 or more"),
+            ("log_format", self.log_format in ("text", "json"), "text or json"),
             ("poll_seconds", self.poll_seconds > 0, "more than 0 seconds"),
             (
                 "base_url",

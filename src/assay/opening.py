@@ -2,7 +2,7 @@
 
 from assay.config import Settings
 from assay.db.engine import Database, open_database
-from assay.errors import ErrorCode, Invalid, Unavailable
+from assay.errors import ErrorCode, Invalid
 
 
 def open_migrated(settings: Settings) -> Database:
@@ -16,7 +16,6 @@ def open_migrated(settings: Settings) -> Database:
     db = open_database(settings.resolved_database_url())
     if db.name == "sqlite":
         db.migrate()
-    elif not db.is_migrated():
-        message = "The database's tables are not those of this release. Run 'assay migrate', then start again."
-        raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
+    else:
+        db.require_migrated()
     return db

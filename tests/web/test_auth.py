@@ -22,7 +22,7 @@ from services.in_process import client_of
 from web.conftest import make_token
 from web.public_shapes import ERROR, assert_shape
 
-OPEN_PATHS = {"/healthz", "/readyz", "/uploads/{token}"}
+OPEN_PATHS = {"/healthz", "/readyz", "/metrics", "/uploads/{token}", "/hooks/storage"}
 BODIES = {
     ("POST", "/datasets"): {"name": "Survey", "workspace_id": "home", "schema": AGES},
     ("PATCH", "/datasets/{dataset_id}"): {"schema": AGES},

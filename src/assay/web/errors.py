@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from assay.errors import AssayError, Conflict, Denied, ErrorCode, Invalid, InvalidFields, NotFound, Unavailable
+from assay.web.limits import RateLimitExceeded
 from assay.wire import ErrorBody, ErrorDetail
 
 log = logging.getLogger("assay.web")
@@ -24,7 +25,7 @@ KIND_STATUS: dict[type[AssayError], int] = {
     Unavailable: 503,
 }
 # The few codes whose status is not that of their kind.
-CODE_STATUS = {ErrorCode.NOT_AUTHENTICATED: 401, ErrorCode.BODY_TOO_LARGE: 413}
+CODE_STATUS = {ErrorCode.NOT_AUTHENTICATED: 401, ErrorCode.BODY_TOO_LARGE: 413, ErrorCode.RATE_LIMITED: 429}
 TITLES = {
     400: "Bad request",
     401: "Not authenticated",
@@ -33,6 +34,7 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available now",
 }
@@ -81,6 +83,8 @@ def _on_fault(_request: Request, error: Exception) -> JSONResponse:
     if status == 503:
         headers["Retry-After"] = "5"
         log.warning("answered 503: %s", error, exc_info=error.__cause__)
+    if isinstance(error, RateLimitExceeded):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     detail = error.faults if isinstance(error, InvalidFields) else error.message
     return error_response(status, error.code, detail, headers=headers)
 

@@ -3,10 +3,12 @@
 import logging
 import time
 
+from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.errors import ErrorCode
 from assay.ids import new_id
+from assay.log import noted_request_id
 from assay.storage.local import UPLOADS_PATH
 from assay.web.errors import error_response
 
@@ -83,17 +85,50 @@ class AnswerBugs:
             await error_response(500, ErrorCode.INTERNAL, detail)(scope, receive, send)
 
 
-class LogRequests:
-    """One line a request: method, path, status, time, ids. Never a header, a query or a body; no signed path."""
+# What no page or answer of ours needs is forbidden. The API's documentation has a script in its page.
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+CONTENT_POLICY = b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+DOCUMENTATION_POLICY = b"default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+
+
+class SecureAnswers:
+    """Puts the security headers on every answer, and keeps the API's out of caches."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                policy = DOCUMENTATION_POLICY if scope["path"] == "/docs" else CONTENT_POLICY
+                headers = [*SECURITY_HEADERS, (b"content-security-policy", policy)]
+                given = {name for name, _ in message.get("headers", ())}
+                if b"cache-control" not in given and not scope["path"].startswith("/static"):
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = [*message.get("headers", ()), *headers]
+            await send(message)
+
+        await self._app(scope, receive, send_secured if scope["type"] == "http" else send)
+
+
+class LogRequests:
+    """One line a request: method, path, status, time, ids. Never a header, a query or a body; no signed path."""
+
+    def __init__(self, app: ASGIApp, *, request_seconds: Histogram) -> None:
+        self._app = app
+        self._request_seconds = request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = str(new_id())
+        noted_request_id.set(request_id)
         started = time.perf_counter()
         status = 0
 
@@ -111,5 +146,6 @@ class LogRequests:
             shown = (
                 f"{UPLOADS_PATH}/…" if path.startswith(UPLOADS_PATH + "/") else path.encode("unicode_escape").decode()
             )
-            milliseconds = (time.perf_counter() - started) * 1000
-            log.info("%s %s %d %.1fms request=%s", scope["method"], shown, status, milliseconds, request_id)
+            seconds = time.perf_counter() - started
+            self._request_seconds.labels(scope["method"], str(status)).observe(seconds)
+            log.info("%s %s %d %.1fms request=%s", scope["method"], shown, status, seconds * 1000, request_id)
