@@ -53,15 +53,22 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
 
 
-def test_token_is_printed_on_the_first_start_and_never_again(tmp_path: Path) -> None:
+def test_token_is_printed_on_the_first_start_and_never_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second start is measured and shown; a busy machine proves nothing, so no limit is held to."""
     with serving(tmp_path) as process:
         found = FIRST_START.findall(process.output())
         assert len(found) == 1
         with calling(process, token=found[0]) as caller:
             caller.make_dataset()
         end_in_order(process)
+        assert "Traceback" not in process.output()
+        started = time.monotonic()
         process.start()
         process.wait_until_ready()
+        with capsys.disabled():
+            sys.stdout.write(f"\nassay serve was ready in {time.monotonic() - started:.2f} s\n")
         assert "token" not in process.output()
         assert found[0] not in process.output()
         with calling(process, token=found[0]) as caller:
@@ -74,38 +81,14 @@ def test_bootstrap_token_is_set_up_and_not_printed(running: Process, caller: Cal
     assert caller.read(f"/datasets/{dataset_id}")["created_by"] == "bootstrap"
 
 
-def test_bootstrap_token_does_not_replace_one_that_is_there(tmp_path: Path) -> None:
-    with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
-        end_in_order(process)
-        process.start(ASSAY_BOOTSTRAP_TOKEN="another-token-0123456789-0123456789")
-        process.wait_until_ready()
-        with calling(process) as caller:
-            assert caller.get("/datasets").status_code == 200
-        with calling(process, token="another-token-0123456789-0123456789") as caller:
-            assert caller.get("/datasets").status_code == 401
-
-
 def test_it_is_alive_and_ready(caller: Caller) -> None:
     assert caller.client.get("/healthz").json() == {"status": "ok"}
     assert caller.client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_start_of_a_set_up_service_is_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Measured and shown; a busy machine proves nothing, so no limit is held to here."""
+def test_interrupt_ends_it_in_order(tmp_path: Path) -> None:
     with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
-        end_in_order(process)
-        started = time.monotonic()
-        process.start()
-        process.wait_until_ready()
-        seconds = time.monotonic() - started
-    with capsys.disabled():
-        sys.stdout.write(f"\nassay serve was ready in {seconds:.2f} s\n")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
-        end_in_order(process, number)
+        end_in_order(process, signal.SIGINT)
         assert "Traceback" not in process.output()
 
 
@@ -135,7 +118,7 @@ def test_sigterm_answers_clients_that_wait(tmp_path: Path) -> None:
 
 
 def test_job_in_hand_survives_a_restart(tmp_path: Path) -> None:
-    data = b"age\n" + b"".join(b"%d\n" % number for number in range(1, 20_001))
+    data = b"age\n" + b"".join(b"%d\n" % number for number in range(1, 10_001))
     with serving(tmp_path, "--chunk-bytes", "1024", ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
         with calling(process) as caller:
             dataset_id = caller.make_dataset(schema=AGES)
@@ -146,8 +129,8 @@ def test_job_in_hand_survives_a_restart(tmp_path: Path) -> None:
         process.wait_until_ready()
         with calling(process) as caller:
             job = caller.settled(dataset_id, import_id)
-            assert (job["status"], job["accepted_count"], job["duplicate_count"]) == ("complete", 20_000, 0)
-            assert [record["data"]["age"] for record in caller.records(dataset_id)] == [*range(1, 20_001)]
+            assert (job["status"], job["accepted_count"], job["duplicate_count"]) == ("complete", 10_000, 0)
+            assert [record["data"]["age"] for record in caller.records(dataset_id)] == [*range(1, 10_001)]
 
 
 def test_port_in_use_is_told_with_what_to_do(running: Process, tmp_path: Path) -> None:
