@@ -19,7 +19,7 @@ _FORMULA = r"\A[=+\-@\t\r]"
 _PLAIN_NUMBER = r"\A[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
 _NEEDS_QUOTES = r'\A\z|[",\r\n]|\A[ \t]|[ \t]\z'
 _HEX = np.frombuffer(b"".join(b"%02x" % value for value in range(256)), np.uint8).reshape(256, 2)
-_DASHES = (8, 13, 18, 23)
+_UUID_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 
 
 def json_lines(batch: pa.RecordBatch, *, json_fields: frozenset[str]) -> bytes:
@@ -99,9 +99,11 @@ def _text(column: pa.Array) -> pa.Array:
         return column
     if kind == pa.uuid():
         return _uuid_text(column.storage)
-    text = column.cast(pa.string())
-    # Arrow writes `2026-01-02 03:04:05.000000Z`.
-    return pc.replace_substring(text, " ", "T", max_replacements=1) if pa.types.is_timestamp(kind) else text
+    if pa.types.is_timestamp(kind):
+        # Arrow writes `2026-01-02 03:04:05.000000`, and ten times slower where it knows that this is UTC.
+        text = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T"), "Z", "")
+    return column.cast(pa.string())
 
 
 def _uuid_text(column: pa.Array) -> pa.Array:
@@ -109,7 +111,8 @@ def _uuid_text(column: pa.Array) -> pa.Array:
     values = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, 16)[column.offset :][: len(column)]
     digits = _HEX[values].reshape(-1, 32)
     text = np.full((len(column), 36), ord("-"), np.uint8)
-    text[:, [place for place in range(36) if place not in _DASHES]] = digits
+    for dashes, (start, stop) in enumerate(_UUID_GROUPS):
+        text[:, start + dashes : stop + dashes] = digits[:, start:stop]
     offsets = np.arange(0, 36 * len(column) + 1, 36, dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), len(column), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
 
