@@ -21,7 +21,8 @@ def settings_rows() -> Iterator[str]:
     """The lines of the settings table, in the settings' own words."""
     for row in fields(Settings):
         default = f"`{row.default}`" if str(row.default) else ""
-        yield f"| `{option_of(row.name)}` | `{variable_of(row.name)}` | {default} | {row.metadata['help']} |"
+        option = "–" if row.metadata.get("is_secret") else f"`{option_of(row.name)}`"
+        yield f"| {option} | `{variable_of(row.name)}` | {default} | {row.metadata['help']} |"
 
 
 def output_of(*command: str) -> str:

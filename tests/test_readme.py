@@ -191,7 +191,7 @@ def test_walk_through_runs_as_it_stands(service: httpx.Client, tmp_path: Path) -
 def test_python_example_runs_as_it_stands(service: httpx.Client) -> None:
     (script,) = blocks(section("From Python"), "python")
     token = service.headers["Authorization"].removeprefix("Token ")
-    environ = {**os.environ, "ASSAY_BASE_URL": str(service.base_url), "ASSAY_TOKEN": token}
+    environ = {**os.environ, "ASSAY_URL": str(service.base_url), "ASSAY_TOKEN": token}
     command = [sys.executable, "-W", "error", "-c", script]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -219,7 +219,7 @@ def test_pages_that_are_named_answer(service: httpx.Client) -> None:
 
 
 def test_settings_are_listed_with_their_defaults() -> None:
-    listed = [line for line in section("Running the service").splitlines() if line.startswith("| `--")]
+    listed = [line for line in section("Running the service").splitlines() if line.startswith(("| `--", "| – |"))]
     assert listed == list(runpy.run_path(str(REFRESH))["settings_rows"]()), STALE
 
 
@@ -256,7 +256,7 @@ def test_import_command_runs_as_it_stands(service: httpx.Client) -> None:
     (script,) = blocks(section("All commands"), "sh")
     script = re.sub(r"assay_\.\.\.", service.headers["Authorization"].removeprefix("Token "), script)
     script = script.replace(".venv/bin/assay", shlex.quote(str(ASSAY)))
-    environ = {**os.environ, "ASSAY_BASE_URL": str(service.base_url)}
+    environ = {**os.environ, "ASSAY_URL": str(service.base_url)}
     command = ["bash", "-c", script]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1, done.stderr

@@ -42,6 +42,22 @@ for command in (check, dataset, import_files, errors, export, migrate, token, wo
     main.add_command(command)
 
 
+WORKER_SETTINGS = (
+    "data_dir",
+    "database_url",
+    "storage_url",
+    "workers",
+    "engine",
+    "running_jobs_per_workspace",
+    "record_limit_bytes",
+    "chunk_bytes",
+    "max_upload_bytes",
+    "lease_seconds",
+    "poll_seconds",
+    "log_format",
+)
+
+
 @main.command()
 @setting_options()
 def serve(**options: Any) -> None:
@@ -59,7 +75,7 @@ def serve(**options: Any) -> None:
 
 
 @main.command()
-@setting_options()
+@setting_options(*WORKER_SETTINGS)
 def worker(**options: Any) -> None:
     """Work on imports, without serving the API: as many of these as there are machines for it.
 

@@ -37,7 +37,7 @@ def service_options(command: Command) -> Command:
     command = click.option("--token", envvar="ASSAY_TOKEN", show_envvar=True, help="The API token.")(command)
     return click.option(
         "--base-url",
-        envvar="ASSAY_BASE_URL",
+        envvar="ASSAY_URL",
         show_envvar=True,
         default="http://127.0.0.1:8000",
         show_default=True,

@@ -19,11 +19,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def setting_options(*names: str) -> Callable[[Command], Command]:
-    """The options of some settings, or of all; each has its variable of the same name, which the settings read."""
+    """The options of some settings, or of all but the secrets; the settings read the variables of the same names."""
 
     def add(command: Command) -> Command:
         for row in reversed(fields(Settings)):
-            if names and row.name not in names:
+            if (names and row.name not in names) or row.metadata.get("is_secret"):
                 continue
             kind = Path if isinstance(row.default, Path) else type(row.default)
             default = f"[default: {row.default}] " if row.default != "" else ""

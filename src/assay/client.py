@@ -47,7 +47,7 @@ DEFAULT_WORKSPACE = "default"
 class Client:
     """A client of one Assay service. Holds a connection pool: use it in a `with` block, or `close` it.
 
-    `base_url` and `token` default to the variables ASSAY_BASE_URL and ASSAY_TOKEN. Safe to share between threads.
+    `base_url` and `token` default to the variables ASSAY_URL and ASSAY_TOKEN. Safe to share between threads.
     Every method raises `ApiError` when the service refuses, `ServiceUnreachable` when no answer comes.
     """
 

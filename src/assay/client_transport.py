@@ -23,7 +23,7 @@ NEVER_RECEIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def settings(base_url: str | None, token: str | None) -> dict[str, Any]:
-    address = base_url or os.environ.get("ASSAY_BASE_URL", "http://127.0.0.1:8000")
+    address = base_url or os.environ.get("ASSAY_URL", "http://127.0.0.1:8000")
     secret = token or os.environ.get("ASSAY_TOKEN", "")
     if not secret:
         raise ValueError("Give a token, or set ASSAY_TOKEN; 'assay token create' makes one.")

@@ -1,7 +1,8 @@
 """Every setting of the service: name, default and meaning, in one frozen dataclass.
 
 Built in the entry points (the command line, tests) and passed down; nothing else reads the environment.
-A setting `data_dir` is the option `--data-dir` and the variable `ASSAY_DATA_DIR`.
+A setting `data_dir` is the option `--data-dir` and the variable `ASSAY_DATA_DIR`; a secret is a variable alone, since
+every user of a machine can read a process's options.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ class Settings:
         default=64, metadata={"help": "How many imports of one workspace run at once."}
     )
     bootstrap_token: str = field(
-        default="", metadata={"help": "Token to set up on the first start, instead of a random one."}
+        default="", metadata={"help": "Token to set up on the first start, instead of a random one.", "is_secret": True}
     )
     max_upload_bytes: int = field(default=64 * 1024 * MIB, metadata={"help": "Largest upload taken."})
     max_body_bytes: int = field(default=16 * MIB, metadata={"help": "Largest JSON request body taken."})
@@ -54,7 +55,10 @@ class Settings:
     upload_url_seconds: int = field(default=3600, metadata={"help": "How long an upload URL is valid."})
     storage_hook_secret: str = field(
         default="",
-        metadata={"help": "Secret with which an object store tells of uploads at /hooks/storage; empty turns it off."},
+        metadata={
+            "help": "Secret with which an object store tells of uploads at /hooks/storage; empty turns it off.",
+            "is_secret": True,
+        },
     )
     lease_seconds: int = field(
         default=30, metadata={"help": "How long a worker may be silent before its job is given to another."}

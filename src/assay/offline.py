@@ -1,6 +1,5 @@
 """`assay.check`: the service's kernel as a function, for a file or a table, with no server."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ def check(
     *,
     accepted: Path | str | None = None,
     rejected: Path | str | None = None,
-    processes: int | None = None,
+    processes: int = 1,
 ) -> Report:
     """Check every record of a .csv or .jsonl path, a DataFrame or an Arrow table against a schema.
 
     `accepted` gets the accepted records as Parquet, each once; `rejected` the others as they stand. Raises
-    `errors.InvalidFields` for a schema that can't be used, `kernel.files.FileFault` for such a file.
+    `errors.InvalidFields` for a schema that can't be used, `kernel.files.FileFault` for such a file. With more than one
+    of `processes`, a script must hold its own code behind `if __name__ == "__main__":`, as Python's pools need it.
     """
     dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema)
     if isinstance(source, str | Path):
@@ -42,12 +42,12 @@ def _check(
     *,
     accepted: Path | str | None,
     rejected: Path | str | None,
-    processes: int | None,
+    processes: int,
 ) -> Report:
     return check_file(
         path,
         schema,
         accepted=None if accepted is None else Path(accepted),
         rejected=None if rejected is None else Path(rejected),
-        processes=processes or os.cpu_count() or 1,
+        processes=processes,
     )

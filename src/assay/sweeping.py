@@ -6,6 +6,7 @@ from datetime import timedelta
 from assay import crash_points
 from assay.db import jobs
 from assay.db.engine import Database
+from assay.deleting import sweep_deleted
 from assay.jobs import Import, State
 from assay.operations import import_folder
 from assay.storage.base import Storage
@@ -23,9 +24,10 @@ def sweep_files(db: Database, storage: Storage) -> int:
         now = tx.now()
         ended = jobs.list_unswept(tx, limit=JOBS_A_SWEEP)
     removed = sum(_sweep_job(db, storage, job) for job in ended)
+    removed += sweep_deleted(db, storage)
     removed += storage.sweep_temporary(now - TEMPORARY_AGE)
     if removed:
-        log.info("removed %d files of unfinished attempts", removed)
+        log.info("removed %d files that belong to no import any more", removed)
     return removed
 
 

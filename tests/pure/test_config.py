@@ -25,6 +25,9 @@ EXAMPLES: dict[str, tuple[str, object, object]] = {
     "record_limit_bytes": ("2048", 2048, 1024),
     "chunk_bytes": ("1024", 1024, 10_000),
     "upload_url_seconds": ("60", 60, 1),
+    "storage_hook_secret": ("told-to-the-store", "told-to-the-store", "another"),
+    "rate_limit_per_minute": ("0", 0, 60),
+    "log_format": ("json", "json", "text"),
     "lease_seconds": ("5", 5, 1),
     "poll_seconds": ("0.05", 0.05, 2.0),
 }
@@ -49,6 +52,8 @@ BAD_VALUES = [
     ("poll_seconds", "nan"),
     ("running_jobs_per_workspace", "0"),
     ("engine", "spark://somewhere"),
+    ("rate_limit_per_minute", "-1"),
+    ("log_format", "xml"),
     ("base_url", "assay.example"),
     ("base_url", "ftp://assay.example"),
 ]

@@ -4,14 +4,17 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from assay import __version__
 from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
-from assay.web import api, exports, hooks, rejections, uploads
+from assay.web import api, appends, deletions, events, exports, hooks, migrations, rejections, uploads
+from assay.web.description import describe_truly
 from assay.web.errors import error_response, install_handlers, responses
-from assay.web.middleware import AnswerBugs, LimitBody, LogRequests, StripTrailingSlash
+from assay.web.limits import RateLimiter
+from assay.web.metrics import Metrics, get_metrics
+from assay.web.middleware import AnswerBugs, LimitBody, LogRequests, SecureAnswers, StripTrailingSlash
 from assay.web.services import Services, WithServices
 
 DESCRIPTION = """\
@@ -34,11 +37,24 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.include_router(api.router)
-    app.include_router(uploads.router)
-    app.include_router(rejections.router)
-    app.include_router(exports.router)
-    app.include_router(hooks.router)
+    app.state.metrics = metrics = Metrics(services.db)
+    app.state.rate_limiter = RateLimiter(services.settings.rate_limit_per_minute)
+    for module in (api, appends, migrations, uploads, events, rejections, exports, deletions, hooks):
+        app.include_router(module.router)
+    _add_operation_routes(app)
+    describe_truly(app)
+    install_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(LimitBody, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(StripTrailingSlash)
+    app.add_middleware(AnswerBugs)
+    app.add_middleware(SecureAnswers)
+    app.add_middleware(LogRequests, request_seconds=metrics.request_seconds)
+    return app
+
+
+def _add_operation_routes(app: FastAPI) -> None:
+    """What whoever runs the service asks it."""
     app.get(
         "/healthz",
         operation_id="health",
@@ -53,13 +69,14 @@ def create_app(services: Services) -> FastAPI:
         tags=["operation"],
         responses=responses(503),
     )(_readiness)
-    install_handlers(app)
-    # The last one added is the outermost.
-    app.add_middleware(LimitBody, max_bytes=services.settings.max_body_bytes)
-    app.add_middleware(StripTrailingSlash)
-    app.add_middleware(AnswerBugs)
-    app.add_middleware(LogRequests)
-    return app
+    app.get(
+        "/metrics",
+        operation_id="metrics",
+        summary="Figures for Prometheus",
+        tags=["operation"],
+        response_class=PlainTextResponse,
+        responses=responses(503),
+    )(get_metrics)
 
 
 async def _health() -> dict[str, str]:
