@@ -16,6 +16,7 @@ import numpy as np
 from assay.error_summary import FaultCount
 from assay.jobs import NewPart, RejectionPart
 from assay.kernel.chunks import ChunkTask, check_chunk
+from assay.kernel.memory import keep_freed_memory
 from assay.kernel.summary import count_faults
 from assay.kernel.write import drop_rows, parquet_bytes
 from assay.storage.base import Storage, open_storage
@@ -99,6 +100,7 @@ def warm_up() -> None:
 def prepare_child() -> None:
     """For a pool's child: leave Ctrl-C to the parent, and never outlive it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent,), name="outlive-guard", daemon=True).start()

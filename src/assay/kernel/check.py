@@ -32,6 +32,7 @@ from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.files import FileFault, ReadRange, read_header
 from assay.kernel.formats import FORMATS
 from assay.kernel.identity import SeenIds
+from assay.kernel.memory import keep_freed_memory
 from assay.kernel.write import parquet_writer, without_rows
 from assay.schema import DatasetSchema
 
@@ -168,6 +169,7 @@ def _check_range(path: Path, task: ChunkTask) -> ChunkResult:
 def _leave_interrupts_to_parent() -> None:
     """Ctrl-C reaches the whole process group; the parent ends the children in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
 
 
 @contextmanager

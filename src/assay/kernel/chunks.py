@@ -8,6 +8,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -203,12 +204,20 @@ def _too_long(length: int, limit: int) -> Fault:
     return fault(RAW_FIELD, "record_too_long", found=length, limit=limit)
 
 
+def _fast_pass(size_bytes: int) -> Any:
+    """The module of the fast pass if so many bytes pay for it; None where the exact one alone is quicker."""
+    is_paid = size_bytes >= (FAST_BYTES if FAST_PASS in sys.modules else FAST_BYTES_TO_LOAD)
+    return importlib.import_module(FAST_PASS) if is_paid else None
+
+
 def _recognised(data: bytes, frames: Frames, task: ChunkTask, readable: NDArray[np.bool_]) -> tuple[Accepted, Offsets]:
     """What the fast pass accepts, and which of the readable records are left for the exact one."""
-    recognised = Accepted(np.empty(0, np.int64), [])
-    if len(data) >= (FAST_BYTES if FAST_PASS in sys.modules else FAST_BYTES_TO_LOAD):
-        recognise = importlib.import_module(FAST_PASS).recognise
-        recognised = recognise(data, frames, task.format, schema=task.schema, header=task.chunk.header, among=readable)
+    fast_pass = _fast_pass(len(data))
+    if fast_pass is None:
+        return Accepted(np.empty(0, np.int64), []), np.flatnonzero(readable)
+    recognised: Accepted = fast_pass.recognise(
+        data, frames, task.format, schema=task.schema, header=task.chunk.header, among=readable
+    )
     left = readable.copy()
     left[recognised.rows] = False
     return recognised, np.flatnonzero(left)
@@ -243,7 +252,9 @@ def _in_record_order(one: Rejected, other: Rejected) -> Rejected:
 def _result(data: bytes, frames: Frames, task: ChunkTask, accepted: Accepted, rejected: Rejected) -> ChunkResult:
     first = task.chunk.first_record_index
     rows = accepted.rows
-    hashes = content_hashes(data, frames.content_starts[rows], frames.content_stops[rows])
+    fast_pass = _fast_pass(len(data))
+    hash_all = content_hashes if fast_pass is None else fast_pass.content_hashes
+    hashes = hash_all(data, frames.content_starts[rows], frames.content_stops[rows])
     ids = datapoint_ids(hashes, task.dataset_id, task.chunk.header)
     table = pa.Table.from_arrays(
         [ids_to_arrow(ids), int64_array(rows + first), *accepted.columns], schema=accepted_arrow_schema(task.schema)

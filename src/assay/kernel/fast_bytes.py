@@ -25,7 +25,7 @@ _make_array: Any = make_array
 _copy_memory: Any = cgutils.raw_memcpy
 
 
-def _data_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def data_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     return builder.gep(_make_array(array_type)(context, builder, array).data, [index])
 
 
@@ -41,7 +41,7 @@ def _typed_block_run(typing_context: Any, array: Any, index: Any, first: Any, se
             mask = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
             return builder.shuffle_vector(single, undefined, mask)
 
-        pointer = _data_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        pointer = data_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
         block = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
         stops = builder.icmp_signed("<", block, ir.Constant(vector, [0x20] * BLOCK))
         for value in arguments[2:]:
@@ -55,8 +55,8 @@ def _typed_block_run(typing_context: Any, array: Any, index: Any, first: Any, se
 
 def _typed_copy(typing_context: Any, target: Any, at: Any, source: Any, start: Any, length: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        to = _data_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        origin = _data_pointer(context, builder, signature.args[2], arguments[2], arguments[3])
+        to = data_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        origin = data_pointer(context, builder, signature.args[2], arguments[2], arguments[3])
         _copy_memory(builder, to, origin, arguments[4], 1)
         return context.get_dummy_value()
 

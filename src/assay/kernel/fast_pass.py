@@ -14,12 +14,15 @@ from assay.kernel.fast_bytes import Bytes
 from assay.kernel.fast_columns import text_columns, value_column
 from assay.kernel.fast_csv import walk_rows
 from assay.kernel.fast_fields import Recogniser, Values, recognisers
+from assay.kernel.fast_hashes import content_hashes
 from assay.kernel.fast_json import walk_lines
 from assay.kernel.fast_keys import new_keys
 from assay.kernel.fast_nested import new_nest
 from assay.kernel.fast_spans import SUSPECT, Spans, new_spans
 from assay.kernel.framing import Frames
 from assay.schema import DatasetSchema
+
+__all__ = ["content_hashes", "recognise"]
 
 Walk = Callable[[Bytes, Frames, Spans, int], None]
 """Fills the spans of some records; the number is the first one's in the chunk."""

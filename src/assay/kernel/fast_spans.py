@@ -16,6 +16,7 @@ CLEAR, SUSPECT = range(2)
 
 
 Numbers = NDArray[np.int64]
+Words = NDArray[np.uint64]
 
 
 class Spans(NamedTuple):
