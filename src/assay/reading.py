@@ -1,7 +1,9 @@
 """Reads a dataset's accepted records back from its Parquet parts, whatever storage they lie in."""
 
+import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 
 from assay.db import datasets
 from assay.db.engine import Database
+from assay.errors import ErrorCode, Unavailable
 from assay.jobs import Part
 from assay.storage.base import Storage
 
@@ -68,10 +71,33 @@ class StoredFile(io.RawIOBase):
         return data
 
 
-def open_part(storage: Storage, part: Part) -> pq.ParquetFile:
-    """A part's Parquet file, read by ranges. Raises `Unavailable` when the storage does."""
-    file = pa.PythonFile(StoredFile(storage, part.key, size_bytes=part.size_bytes), mode="r")
-    return pq.ParquetFile(file, page_checksum_verification=True)
+@contextmanager
+def telling_damage(key: str) -> Iterator[None]:
+    """Around the reading of a stored Parquet file: what shows that it is damaged becomes `Unavailable`."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        # Any of them, for a page whose checksum is wrong, a footer that is none, or names that are no text.
+        message = f"The stored file {key} is damaged: restore it from a backup, or import its upload again."
+        raise Unavailable(message, code=ErrorCode.STORAGE_DAMAGED) from error
+
+
+@contextmanager
+def open_part(storage: Storage, part: Part) -> Iterator[pq.ParquetFile]:
+    """A part's Parquet file, read by ranges. Raises `Unavailable` when the storage does, or for a damaged file."""
+    source = pa.PythonFile(StoredFile(storage, part.key, size_bytes=part.size_bytes), mode="r")
+    with telling_damage(part.key), pq.ParquetFile(source, page_checksum_verification=True) as file:
+        check_footer(file)
+        yield file
+
+
+def check_footer(file: pq.ParquetFile) -> None:
+    """Pages have checksums, the footer has none; but it says most things twice, and damage changes one of them."""
+    metadata = file.metadata
+    told = pa.ipc.read_schema(pa.py_buffer(base64.b64decode((metadata.metadata or {}).get(b"ARROW:schema", b""))))
+    rows = sum(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+    if not told.equals(file.schema_arrow) or rows != metadata.num_rows:
+        raise pa.ArrowInvalid("the footer contradicts itself")
 
 
 def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_row: int, limit: int) -> DatapointPage:

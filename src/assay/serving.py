@@ -4,7 +4,7 @@ import errno
 import logging
 import signal
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,6 +22,7 @@ from assay.worker import Worker
 log = logging.getLogger("assay")
 
 GRACE_SECONDS = 5
+SIGNAL_SECONDS = 0.5
 
 
 @contextmanager
@@ -49,7 +50,9 @@ def work(settings: Settings, *, say: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, _exit_in_order)
     with open_services(settings):
         say("Assay's worker is ready.")
-        threading.Event().wait()
+        # Not for ever: a signal that the system hands to another thread is acted on when this one wakes next.
+        while True:
+            time.sleep(SIGNAL_SECONDS)
 
 
 def _exit_in_order(_signal: int, _frame: object) -> None:

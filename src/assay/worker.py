@@ -27,7 +27,7 @@ from assay.jobs import Counts, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
 from assay.kernel.identity import ids_of_parquet
 from assay.operations import expire_imports, import_folder, lose_attempt, notice_uploads, return_lapsed
-from assay.reading import PARTS_A_LOOK, StoredFile
+from assay.reading import PARTS_A_LOOK, StoredFile, telling_damage
 from assay.schema import parse_schema
 from assay.storage.base import Storage
 from assay.storage.local import LocalStorage
@@ -267,7 +267,9 @@ class Worker:
                 return
             for part in parts:
                 if part.key != key:  # parts that share a file lie together
-                    yield ids_of_parquet(StoredFile(self._storage, part.key, size_bytes=part.size_bytes))
+                    with telling_damage(part.key):
+                        ids = ids_of_parquet(StoredFile(self._storage, part.key, size_bytes=part.size_bytes))
+                    yield ids
                 key = part.key
             row = parts[-1].first_row + parts[-1].record_count
 

@@ -53,7 +53,7 @@ def ids_to_arrow(ids: Ids) -> pa.Array:
 
 def ids_of_parquet(source: object) -> Ids:
     """The `datapoint_id` column of accepted records, in their order, from anything that PyArrow takes for a file."""
-    column = pq.read_table(source, columns=["datapoint_id"], page_checksum_verification=True).column(0)
+    column = pq.ParquetFile(source, page_checksum_verification=True).read(columns=["datapoint_id"]).column(0)
     return np.concatenate([_ids_of_array(chunk) for chunk in column.chunks] or [np.empty((0, 16), np.uint8)])
 
 
