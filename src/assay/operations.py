@@ -186,7 +186,12 @@ def start_import(
 
 def import_folder(dataset_id: UUID, kind: str, import_id: UUID) -> str:
     """Where an import's files of one kind (`uploads`, `parts`, `rejections`) lie in the storage."""
-    return f"datasets/{dataset_id}/{kind}/{import_id}"
+    return f"{dataset_folder(dataset_id)}/{kind}/{import_id}"
+
+
+def dataset_folder(dataset_id: UUID) -> str:
+    """Where all files of a dataset lie in the storage."""
+    return f"datasets/{dataset_id}"
 
 
 def _format_of(filename: str) -> str:

@@ -104,7 +104,10 @@ def list_datasets(tx: ReadTransaction, workspace_id: str, *, limit: int, before:
 
 def get_schema(tx: ReadTransaction, dataset_id: UUID, *, version: int) -> dict[str, Any]:
     statement = select(schemas.c.body).where(schemas.c.dataset_id == dataset_id, schemas.c.version == version)
-    body: dict[str, Any] = json.loads(tx.connection.execute(statement).scalar_one())
+    text = tx.connection.execute(statement).scalar_one_or_none()
+    if text is None:
+        raise Conflict("The dataset was deleted.", code=ErrorCode.STATE_CHANGED)
+    body: dict[str, Any] = json.loads(text)
     return body
 
 

@@ -7,11 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from assay.db.engine import CLAIM_LOCK, ReadTransaction, WriteTransaction, take_turn
+from assay.db.rejection_parts import insert_rejection_parts
 from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
 from assay.error_summary import SummaryRow
-from assay.errors import Conflict, ErrorCode
+from assay.errors import Conflict, ErrorCode, NotFound
 from assay.jobs import (
     TERMINAL,
     TRANSITIONS,
@@ -29,22 +31,24 @@ from assay.jobs import (
 
 def insert_import(tx: WriteTransaction, new: NewImport, *, workspace_id: str) -> Import:
     now = tx.now()
-    tx.connection.execute(
-        insert(jobs).values(
-            id=new.id,
-            dataset_id=new.dataset_id,
-            workspace_id=workspace_id,
-            kind=Kind.IMPORT.value,
-            state=State.UNINITIALISED.value,
-            filename=new.filename,
-            format=new.format,
-            content_type=new.content_type,
-            file_key=new.file_key,
-            created_at=now,
-            updated_at=now,
-            expires_at=new.expires_at,
-        )
+    statement = insert(jobs).values(
+        id=new.id,
+        dataset_id=new.dataset_id,
+        workspace_id=workspace_id,
+        kind=Kind.IMPORT.value,
+        state=State.UNINITIALISED.value,
+        filename=new.filename,
+        format=new.format,
+        content_type=new.content_type,
+        file_key=new.file_key,
+        created_at=now,
+        updated_at=now,
+        expires_at=new.expires_at,
     )
+    try:
+        tx.connection.execute(statement)
+    except IntegrityError as error:  # its key is new, so it is the dataset that is not there any more
+        raise NotFound("The dataset was deleted.", code=ErrorCode.UNKNOWN_DATASET) from error
     insert_event(tx, new.id, from_state=None, to_state=State.UNINITIALISED, attempt=0, reason=None)
     return _import(tx.connection.execute(select(jobs).where(jobs.c.id == new.id)).one())
 
@@ -214,7 +218,9 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
     """End a job and make its records visible, all in the caller's transaction: parts, counts, state."""
     dataset_id = lease.job.dataset_id
     held = select(datasets.c.record_count).where(datasets.c.id == dataset_id).with_for_update(key_share=True)
-    first_row: int = tx.connection.execute(held).scalar_one()
+    first_row: int | None = tx.connection.execute(held).scalar_one_or_none()
+    if first_row is None:
+        raise Conflict("The dataset was deleted.", code=ErrorCode.LEASE_LOST)
     ended = move(
         tx,
         replace(lease.job, attempt=lease.attempt),
@@ -242,14 +248,7 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
     if part_rows:
         tx.connection.execute(insert(parts), part_rows)
     tx.connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(record_count=first_row))
-    first_fault = 0
-    fault_rows = []
-    for faults in outcome.rejections:
-        row = {"job_id": ended.id, "first_fault": first_fault, "key": faults.key, "fault_count": faults.fault_count}
-        fault_rows.append(row)
-        first_fault += faults.fault_count
-    if fault_rows:
-        tx.connection.execute(insert(rejection_parts), fault_rows)
+    insert_rejection_parts(tx, ended.id, outcome.rejections)
     return ended
 
 
@@ -270,8 +269,8 @@ def list_lapsed(tx: ReadTransaction) -> list[Lease]:
 
 
 def count_lost_attempts(tx: ReadTransaction, job_id: UUID) -> int:
-    lost: int = tx.connection.execute(select(jobs.c.lost_attempts).where(jobs.c.id == job_id)).scalar_one()
-    return lost
+    """0 also for a job that was deleted with its dataset."""
+    return tx.connection.execute(select(jobs.c.lost_attempts).where(jobs.c.id == job_id)).scalar_one_or_none() or 0
 
 
 def list_expired(tx: ReadTransaction, *, before: datetime) -> list[Import]:

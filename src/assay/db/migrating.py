@@ -12,6 +12,7 @@ from assay.db.engine import ReadTransaction, WriteTransaction
 from assay.db.jobs import count_columns, insert_event, move
 from assay.db.loose_files import note_loose
 from assay.db.tables import datasets, jobs, parts
+from assay.errors import Conflict, ErrorCode
 from assay.jobs import Counts, Kind, Lease, State
 from assay.migrations import Migration, MigrationOutcome, NulledValue
 
@@ -59,7 +60,9 @@ def commit_migration(
     """
     dataset_id = lease.job.dataset_id
     held = select(datasets.c.record_count).where(datasets.c.id == dataset_id).with_for_update(key_share=True)
-    record_count: int = tx.connection.execute(held).scalar_one()
+    record_count: int | None = tx.connection.execute(held).scalar_one_or_none()
+    if record_count is None:
+        raise Conflict("The dataset was deleted.", code=ErrorCode.LEASE_LOST)
     if record_count != outcome.record_count:
         raise ValueError(f"a migration of {record_count} records came to {outcome.record_count}")
     nulled = [[str(value.datapoint_id), value.field, value.reason] for value in outcome.first_nulled]

@@ -1,12 +1,14 @@
 """Where the faults of an import's rejected records lie, in file order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
-from assay.db.engine import ReadTransaction
+from assay.db.engine import ReadTransaction, WriteTransaction
 from assay.db.tables import rejection_parts
+from assay.jobs import RejectionPart
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,18 @@ class PlacedRejections:
     key: str
     first_fault: int
     fault_count: int
+
+
+def insert_rejection_parts(tx: WriteTransaction, job_id: UUID, files: Sequence[RejectionPart]) -> None:
+    """Record the files of an import's faults, in their order."""
+    first_fault = 0
+    rows = []
+    for file in files:
+        row = {"job_id": job_id, "first_fault": first_fault, "key": file.key, "fault_count": file.fault_count}
+        rows.append(row)
+        first_fault += file.fault_count
+    if rows:
+        tx.connection.execute(insert(rejection_parts), rows)
 
 
 def list_rejection_parts(tx: ReadTransaction, job_id: UUID, *, from_fault: int, limit: int) -> list[PlacedRejections]:

@@ -193,3 +193,15 @@ loose_files = Table(
     Column("delete_after", Time, nullable=False),
     Index("loose_files_due", "delete_after"),
 )
+
+# Deleted datasets. What was under way when one was deleted may write files after its rows are gone, so its folder is
+# emptied again and again, at ever longer intervals, until nothing can come any more.
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("dataset_id", Id, primary_key=True),
+    Column("deleted_at", Time, nullable=False),
+    Column("sweep_at", Time, nullable=False),
+    Column("last_sweep_at", Time, nullable=False),
+    Index("deletions_due", "sweep_at"),
+)
