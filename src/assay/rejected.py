@@ -42,9 +42,9 @@ class ErrorPage:
 
 def read_errors(db: Database, storage: Storage, job: Import, *, from_fault: int, limit: int) -> ErrorPage:
     """A page of all faults of an import's records, in file order. `Conflict` while the import has not ended."""
-    _check_ended(job)
+    check_ended(job)
     found: list[RecordError] = []
-    with closing(_faults(db, storage, job.id, from_fault=from_fault, columns=ERROR_COLUMNS)) as batches:
+    with closing(read_faults(db, storage, job.id, from_fault=from_fault, columns=ERROR_COLUMNS)) as batches:
         # One more than is shown tells whether there is another page.
         while len(found) <= limit and (batch := next(batches, None)) is not None:
             columns = [column.to_pylist() for column in batch.slice(0, limit + 1 - len(found)).columns]
@@ -60,13 +60,13 @@ def read_rejected(
     Where no record was rejected there is a CSV's header alone, and nothing of a file that was not taken at all.
     Raises `Conflict` while the import has not ended, and `Unavailable`, perhaps late, when the storage does.
     """
-    _check_ended(job)
+    check_ended(job)
     has_header = FORMATS[job.format].has_header
-    with closing(_faults(db, storage, job.id, from_fault=0, columns=["byte_offset", "byte_length"])) as batches:
+    with closing(read_faults(db, storage, job.id, from_fault=0, columns=["byte_offset", "byte_length"])) as batches:
         first = next(batches, None)
         if first is None and not (has_header and job.counts.accepted):
             return
-        upload = _Upload(storage, job)
+        upload = ImportedUpload(storage, job)
         yield upload.head(has_header, record_limit_bytes=record_limit_bytes)
         last_start = -1
         for batch in () if first is None else chain([first], batches):
@@ -77,13 +77,13 @@ def read_rejected(
             yield from upload.records(starts[is_new], (starts + lengths)[is_new])
 
 
-def _check_ended(job: Import) -> None:
+def check_ended(job: Import) -> None:
     if job.state not in TERMINAL:
         message = f"The import is {job.state.value}; what it rejects is known when it has ended. Poll its status."
         raise Conflict(message, code=ErrorCode.NOT_ENDED)
 
 
-def _faults(
+def read_faults(
     db: Database, storage: Storage, job_id: UUID, *, from_fault: int, columns: list[str]
 ) -> Generator[pa.RecordBatch, None, None]:
     """The faults from `from_fault` on, in order; the files that have them are opened one at a time."""
@@ -104,7 +104,7 @@ def _faults(
             at = part.first_fault + part.fault_count
 
 
-class _Upload:
+class ImportedUpload:
     """Copies byte ranges out of an upload, in blocks, once it has seen that this is the file that was imported."""
 
     def __init__(self, storage: Storage, job: Import) -> None:
@@ -121,10 +121,10 @@ class _Upload:
     def head(self, has_header: bool, *, record_limit_bytes: int) -> bytes:
         """What stands before the first record: a byte order mark, if there is one, and the header with its line end."""
         if has_header:
-            end = read_header(self._read, size_bytes=self._size_bytes, record_limit_bytes=record_limit_bytes).end
+            end = read_header(self.read, size_bytes=self._size_bytes, record_limit_bytes=record_limit_bytes).end
         else:
-            end = text_offset(self._read, self._size_bytes)
-        return self._read(0, end)
+            end = text_offset(self.read, self._size_bytes)
+        return self.read(0, end)
 
     def records(self, starts: Offsets, stops: Offsets) -> Iterator[bytes]:
         """The records at these places, each with the line end that it has; ascending."""
@@ -141,7 +141,7 @@ class _Upload:
         """Records that lie close together, by one look at the storage."""
         origin = int(starts[0])
         # Two bytes more than the last record: its line end, or what stands for it past the end of the file.
-        data = self._read(origin, int(stops[-1]) + 2 - origin).ljust(int(stops[-1]) + 2 - origin, b"\0")
+        data = self.read(origin, int(stops[-1]) + 2 - origin).ljust(int(stops[-1]) + 2 - origin, b"\0")
         whole = np.frombuffer(data, np.uint8)
         ends = stops + _line_end_lengths(whole[stops - origin], whole[stops - origin + 1])
         # Records that follow one another are copied in one piece.
@@ -151,12 +151,12 @@ class _Upload:
         return b"".join(data[start:end] for start, end in pieces)
 
     def _long_record(self, start: int, stop: int) -> Iterator[bytes]:
-        first, second = self._read(stop, 2).ljust(2, b"\0")
+        first, second = self.read(stop, 2).ljust(2, b"\0")
         end = stop + int(_line_end_lengths(np.array([first]), np.array([second]))[0])
         for at in range(start, end, BLOCK_BYTES):
-            yield self._read(at, min(BLOCK_BYTES, end - at))
+            yield self.read(at, min(BLOCK_BYTES, end - at))
 
-    def _read(self, offset: int, length: int) -> bytes:
+    def read(self, offset: int, length: int) -> bytes:
         return self._storage.read_range(self._key, offset, length)
 
 

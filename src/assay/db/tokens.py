@@ -114,8 +114,18 @@ def find_token(tx: ReadTransaction, text: str) -> Token | None:
     row = tx.connection.execute(select(tokens).where(tokens.c.token_hash == hashed)).one_or_none()
     if row is None or not hmac.compare_digest(row.token_hash, hashed):
         return None
-    expired = row.expires_at is not None and row.expires_at <= tx.now()
-    return None if expired or row.revoked_at is not None else _token(row)
+    return _token(row) if _is_valid(tx, row) else None
+
+
+def get_valid_token(tx: ReadTransaction, token_id: UUID) -> Token | None:
+    """The token of that id, if it is valid now."""
+    row = tx.connection.execute(select(tokens).where(tokens.c.id == token_id)).one_or_none()
+    return None if row is None or not _is_valid(tx, row) else _token(row)
+
+
+def _is_valid(tx: ReadTransaction, row: Row[Any]) -> bool:
+    is_expired = row.expires_at is not None and row.expires_at <= tx.now()
+    return row.revoked_at is None and not is_expired
 
 
 def list_tokens(tx: ReadTransaction) -> list[Token]:

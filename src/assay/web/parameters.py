@@ -14,6 +14,7 @@ from assay.web.auth import dataset_for
 from assay.web.services import Services
 
 BASE_PATH = "/api/v1/data-collection"
+FORM_UPLOADS_PATH = "/send-file"  # where a form of the console sends a file
 
 DatasetId = Annotated[str, Path(description="The dataset's id.", json_schema_extra={"format": "uuid"})]
 ImportId = Annotated[str, Path(description="The import's id.", json_schema_extra={"format": "uuid"})]

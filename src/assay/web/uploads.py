@@ -50,9 +50,17 @@ async def upload_file(token: str, request: Request, services: WithServices) -> U
     if not isinstance(storage, LocalStorage):
         raise NotFound("Uploads go straight to the object store here.", code=ErrorCode.UNKNOWN_ROUTE)
     grant, job = await run_in_threadpool(_admit, services, storage, token, request)
+    size_bytes = await take_in(services, storage, job, grant, request.stream())
+    return UploadedBody(import_id=job.id, size_bytes=size_bytes)
+
+
+async def take_in(
+    services: Services, storage: LocalStorage, job: Import, grant: UploadGrant, stream: AsyncIterator[bytes]
+) -> int:
+    """Store the stream as the upload of an import that was begun, and move the import on; the upload's size."""
     upload = await run_in_threadpool(storage.open_upload, grant.key)
     try:
-        upload_hash = await _receive(request, upload, services=services, grant=grant)
+        upload_hash = await _receive(stream, upload, services=services, grant=grant)
         await run_in_threadpool(upload.commit)
         crash_points.reached("upload_stored")
     except Conflict:
@@ -71,7 +79,7 @@ async def upload_file(token: str, request: Request, services: WithServices) -> U
     seen = SeenUpload(size_bytes=upload.size_bytes, hash=upload_hash)
     await run_in_threadpool(finish_upload, services.db, job, seen)
     services.wake_worker()
-    return UploadedBody(import_id=job.id, size_bytes=upload.size_bytes)
+    return upload.size_bytes
 
 
 def _admit(services: Services, storage: LocalStorage, token: str, request: Request) -> tuple[UploadGrant, Import]:
@@ -85,19 +93,19 @@ def _admit(services: Services, storage: LocalStorage, token: str, request: Reque
         raise Invalid(message, code=ErrorCode.CONTENT_TYPE_MISMATCH)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > grant.max_bytes:
-        raise _too_large(grant)
+        raise too_large(grant.max_bytes)
     return grant, begin_upload(services.db, grant.key, quiet_seconds=ALIVE_SECONDS)
 
 
-async def _receive(request: Request, upload: OpenUpload, *, services: Services, grant: UploadGrant) -> str:
+async def _receive(stream: AsyncIterator[bytes], upload: OpenUpload, *, services: Services, grant: UploadGrant) -> str:
     """Write the whole body; gives its hash, by which the worker knows that it reads what was uploaded."""
     body_hash = xxh3_128()
     kept_alive_at = time.monotonic()
     size_bytes = 0
-    async for block in _blocks(request.stream()):
+    async for block in _blocks(stream):
         size_bytes += len(block)
         if size_bytes > grant.max_bytes:
-            raise _too_large(grant)
+            raise too_large(grant.max_bytes)
         body_hash.update(block)
         await run_in_threadpool(upload.write, block)
         if time.monotonic() - kept_alive_at > ALIVE_SECONDS / 4:
@@ -123,6 +131,6 @@ def _break_off(services: Services, upload: OpenUpload, job: Import) -> None:
     end_upload(services.db, job)
 
 
-def _too_large(grant: UploadGrant) -> Invalid:
-    message = f"The file is larger than the {grant.max_bytes:,} bytes that are taken; split it."
+def too_large(max_bytes: int) -> Invalid:
+    message = f"The file is larger than the {max_bytes:,} bytes that are taken; split it."
     return Invalid(message, code=ErrorCode.BODY_TOO_LARGE)
