@@ -93,11 +93,10 @@ def worker(**options: Any) -> None:
 
 
 def log_to_stderr(log_format: str) -> None:
-    from assay.log import JsonFormatter
+    from assay.log import JsonFormatter, TextFormatter
 
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Alembic and the server tell of every step; what they warn of is enough.
     for name in ("alembic", "uvicorn"):

@@ -1,28 +1,57 @@
-"""What a line of the log is told with besides its text: the request and the token it belongs to."""
+"""How a line of the log is written, and what it is told with besides its text: the request or the job it belongs to."""
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 
-noted_request_id: ContextVar[str | None] = ContextVar("noted_request_id", default=None)
-noted_token_id: ContextVar[str | None] = ContextVar("noted_token_id", default=None)
-
+_noted: ContextVar[dict[str, object] | None] = ContextVar("_noted", default=None)
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+@contextmanager
+def telling_of(**fields: object) -> Iterator[None]:
+    """Every line that is logged in this block, and in threads that take its context with them, has these fields."""
+    before = _noted.set({**(_noted.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _noted.reset(before)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """What a line is told with: what its block noted, and what the call gave as `extra`."""
+    given = {name: value for name, value in vars(record).items() if name not in _PLAIN}
+    return {**(_noted.get() or {}), **given}
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people. The ids follow the text, unless the text names them itself."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        ids = {name: str(value) for name, value in fields_of(record).items() if name.endswith("_id")}
+        return line + "".join(f" {name}={value}" for name, value in ids.items() if value not in record.message)
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the request's id, and what the call gave as `extra`."""
+    """One JSON object a line, in ASCII, so that no terminal or collector can break it."""
 
     def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, object] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "time": moment.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _PLAIN}
-        if request_id := noted_request_id.get():
-            line["request_id"] = request_id
+        for name, value in fields_of(record).items():
+            line.setdefault(name, value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=str)

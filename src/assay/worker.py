@@ -26,6 +26,7 @@ from assay.importing import ImportPlan, UploadDamaged, import_file
 from assay.jobs import Counts, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
 from assay.kernel.identity import ids_of_parquet
+from assay.log import telling_of
 from assay.operations import expire_imports, import_folder, lose_attempt, notice_uploads, return_lapsed
 from assay.reading import PARTS_A_LOOK, StoredFile, telling_damage
 from assay.schema import parse_schema
@@ -152,8 +153,10 @@ class Worker:
         return run
 
     def _run_and_release(self, run: _Run) -> None:
+        job = run.lease.job
         try:
-            self._run(run)
+            with telling_of(dataset_id=str(job.dataset_id), job_id=str(job.id), attempt=job.attempt):
+                self._run(run)
         finally:
             with self._runs_lock:
                 self._runs.discard(run)

@@ -1,48 +1,71 @@
 """What the job rows add up to, for monitoring."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import BigInteger, func, select, type_coerce
+from sqlalchemy import func, select
 
 from assay.db.engine import ReadTransaction
 from assay.db.tables import jobs
-from assay.jobs import State
+from assay.jobs import TERMINAL, Kind, State
 
-MICROSECONDS = 1_000_000
+RECENT = timedelta(hours=1)
+DURATIONS_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Sums over all jobs there are. `records_by_outcome` counts accepted (new), duplicate and rejected ones."""
+    """Sums over all jobs there are; those of deleted datasets are gone from them.
 
-    jobs_by_state: dict[State, int]
+    `records_by_outcome` counts the records of imports and appends: accepted as new, accepted as duplicates, rejected.
+    `recent_seconds` says of each import that ended within the last hour how long its last attempt took, in order of
+    size; of very many, of the last thousand.
+    """
+
+    jobs: dict[tuple[Kind, State], int]
     records_by_outcome: dict[str, int]
     queue_age_seconds: float
-    import_seconds: float
+    recent_seconds: list[float]
 
 
 def read_figures(tx: ReadTransaction) -> Figures:
-    by_state = select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
-    ended = jobs.c.state.in_([State.COMPLETE.value, State.PARTIAL.value, State.FAILED.value])
-    sums = select(
-        func.coalesce(func.sum(jobs.c.accepted_count), 0).label("accepted"),
-        func.coalesce(func.sum(jobs.c.rejected_count), 0).label("rejected"),
-        func.coalesce(func.sum(jobs.c.duplicate_count), 0).label("duplicate"),
-    ).where(ended)
-    found = tx.connection.execute(sums).one()
-    oldest = tx.connection.execute(select(func.min(jobs.c.uploaded_at)).where(jobs.c.state == State.QUEUED.value))
-    waiting_since = oldest.scalar_one()
-    # As plain numbers of microseconds: their difference is no time of its own.
-    spent = type_coerce(jobs.c.updated_at, BigInteger) - type_coerce(jobs.c.processing_started_at, BigInteger)
-    was_run = ended & jobs.c.processing_started_at.is_not(None)
-    microseconds = tx.connection.execute(select(func.coalesce(func.sum(spent), 0)).where(was_run)).scalar_one()
+    counted = select(jobs.c.kind, jobs.c.state, func.count().label("jobs")).group_by(jobs.c.kind, jobs.c.state)
     return Figures(
-        jobs_by_state={State(row.state): row.jobs for row in tx.connection.execute(by_state)},
-        records_by_outcome={
-            "accepted": int(found.accepted - found.duplicate),
-            "duplicate": int(found.duplicate),
-            "rejected": int(found.rejected),
-        },
-        queue_age_seconds=0.0 if waiting_since is None else max(0.0, (tx.now() - waiting_since).total_seconds()),
-        import_seconds=float(microseconds) / MICROSECONDS,
+        jobs={(Kind(row.kind), State(row.state)): row.jobs for row in tx.connection.execute(counted)},
+        records_by_outcome=_records_by_outcome(tx),
+        queue_age_seconds=_queue_age_seconds(tx),
+        recent_seconds=_recent_seconds(tx),
     )
+
+
+def _records_by_outcome(tx: ReadTransaction) -> dict[str, int]:
+    # A migration brings records along that were counted with their imports.
+    counted = jobs.c.state.in_([state.value for state in TERMINAL]) & (jobs.c.kind != Kind.MIGRATION.value)
+    accepted, rejected, duplicate = (
+        func.coalesce(func.sum(column), 0)
+        for column in (jobs.c.accepted_count, jobs.c.rejected_count, jobs.c.duplicate_count)
+    )
+    row = tx.connection.execute(select(accepted, rejected, duplicate).where(counted)).one()
+    return {"accepted": int(row[0] - row[2]), "duplicate": int(row[2]), "rejected": int(row[1])}
+
+
+def _queue_age_seconds(tx: ReadTransaction) -> float:
+    oldest = select(func.min(jobs.c.uploaded_at)).where(jobs.c.state == State.QUEUED.value)
+    waiting_since = tx.connection.execute(oldest).scalar_one()
+    return 0.0 if waiting_since is None else max(0.0, (tx.now() - waiting_since).total_seconds())
+
+
+def _recent_seconds(tx: ReadTransaction) -> list[float]:
+    lately_ended = (
+        select(jobs.c.processing_started_at, jobs.c.updated_at)
+        .where(
+            jobs.c.kind == Kind.IMPORT.value,
+            jobs.c.state.in_([state.value for state in TERMINAL]),
+            jobs.c.processing_started_at.is_not(None),
+            jobs.c.updated_at > tx.now() - RECENT,
+        )
+        .order_by(jobs.c.updated_at.desc())
+        .limit(DURATIONS_LOOKED_AT)
+    )
+    rows = tx.connection.execute(lately_ended)
+    return sorted((row.updated_at - row.processing_started_at).total_seconds() for row in rows)

@@ -10,7 +10,6 @@ from assay.db.datasets import Dataset
 from assay.db.tokens import Role, Token
 from assay.errors import Denied, ErrorCode, NotFound
 from assay.ids import parse_id
-from assay.log import noted_token_id
 from assay.operations import require_dataset
 from assay.web.services import Services, WithServices
 
@@ -32,8 +31,8 @@ def _caller(request: Request, services: WithServices, header: Annotated[str | No
     if token is None:
         message = "The token is unknown, revoked or expired. Ask whoever runs the service for another."
         raise Denied(message, code=ErrorCode.NOT_AUTHENTICATED)
+    request.state.token_id = str(token.id)  # for the log
     request.app.state.rate_limiter.count(str(token.id))
-    noted_token_id.set(str(token.id))
     return token
 
 

@@ -1,6 +1,7 @@
 """Server-sent events of an import: one at each change of its status or progress, the terminal one last."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from assay.errors import NotFound
+from assay.errors import NotFound, Unavailable
 from assay.jobs import TERMINAL, Import
 from assay.operations import get_import, notice_upload
 from assay.web.auth import Reader
@@ -16,6 +17,8 @@ from assay.web.bodies import import_body
 from assay.web.errors import responses
 from assay.web.parameters import BASE_PATH, DatasetId, ImportId, import_for
 from assay.web.services import Services, WithServices
+
+log = logging.getLogger("assay.web")
 
 router = APIRouter(prefix=BASE_PATH)
 
@@ -39,7 +42,7 @@ async def get_events(
     job: Annotated[Import, Depends(_import_of_path)], services: WithServices
 ) -> AsyncIterator[ServerSentEvent]:
     """Each event is named `import` and has the import job as its data; the stream ends when the job has."""
-    # A coroutine, since it stays open as long as the job runs.
+    # A coroutine, since it stays open as long as the job runs. The framework keeps an idle connection alive.
     shown = None
     while True:
         body = import_body(job).model_dump(mode="json", exclude_unset=True)
@@ -47,15 +50,20 @@ async def get_events(
         if state != shown:
             shown = state
             yield ServerSentEvent(data=body, event="import")
-        if job.state in TERMINAL:
+        if job.state in TERMINAL or services.is_stopping.is_set():
             return
         await asyncio.sleep(LOOK_SECONDS)
         try:
             job = await run_in_threadpool(_look_again, services, job)
         except NotFound:
             return  # deleted in the meantime
+        except Unavailable as error:
+            log.warning("the events of an import have to wait: %s", error)
 
 
 def _look_again(services: Services, job: Import) -> Import:
     found = get_import(services.db, job.dataset_id, job.id)
-    return notice_upload(services.db, services.storage, found, max_bytes=services.settings.max_upload_bytes)
+    noticed = notice_upload(services.db, services.storage, found, max_bytes=services.settings.max_upload_bytes)
+    if noticed.state is not found.state:
+        services.wake_worker()
+    return noticed

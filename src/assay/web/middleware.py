@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.errors import ErrorCode
 from assay.ids import new_id
-from assay.log import noted_request_id
+from assay.log import telling_of
 from assay.storage.local import UPLOADS_PATH
 from assay.web.errors import error_response
 
@@ -105,7 +105,7 @@ class SecureAnswers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                policy = DOCUMENTATION_POLICY if scope["path"] == "/docs" else CONTENT_POLICY
+                policy = DOCUMENTATION_POLICY if scope["path"].rstrip("/") == "/docs" else CONTENT_POLICY
                 headers = [*SECURITY_HEADERS, (b"content-security-policy", policy)]
                 given = {name for name, _ in message.get("headers", ())}
                 if b"cache-control" not in given and not scope["path"].startswith("/static"):
@@ -114,6 +114,10 @@ class SecureAnswers:
             await send(message)
 
         await self._app(scope, receive, send_secured if scope["type"] == "http" else send)
+
+
+# Any other word may stand in a request as its method: they are one, so that nobody can make labels without end.
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class LogRequests:
@@ -128,7 +132,7 @@ class LogRequests:
             await self._app(scope, receive, send)
             return
         request_id = str(new_id())
-        noted_request_id.set(request_id)
+        scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 0
 
@@ -136,16 +140,26 @@ class LogRequests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # To its beginning: an answer may go on as long as an import runs, or a client takes to read it.
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                self._request_seconds.labels(method, str(status)).observe(time.perf_counter() - started)
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            path = scope["path"]
-            shown = (
-                f"{UPLOADS_PATH}/…" if path.startswith(UPLOADS_PATH + "/") else path.encode("unicode_escape").decode()
-            )
-            seconds = time.perf_counter() - started
-            self._request_seconds.labels(scope["method"], str(status)).observe(seconds)
-            log.info("%s %s %d %.1fms request=%s", scope["method"], shown, status, seconds * 1000, request_id)
+        with telling_of(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                _log_request(scope, status, seconds=time.perf_counter() - started)
+
+
+def _log_request(scope: Scope, status: int, *, seconds: float) -> None:
+    path = scope["path"]
+    is_signed = path.startswith(UPLOADS_PATH + "/")
+    shown = f"{UPLOADS_PATH}/(signed)" if is_signed else path.encode("unicode_escape").decode()
+    method = scope["method"].encode("unicode_escape").decode()
+    extra = {"method": method, "path": shown, "status": status, "duration_ms": round(seconds * 1000, 1)}
+    if token_id := scope["state"].get("token_id"):
+        extra["token_id"] = token_id
+    request_id = scope["state"]["request_id"]
+    log.info("%s %s %d %.1fms request=%s", method, shown, status, seconds * 1000, request_id, extra=extra)
