@@ -16,6 +16,7 @@ from assay.cli_admin import job, migrate, token, workspace
 from assay.cli_check import check
 from assay.cli_client import dataset, errors, export, import_files
 from assay.cli_doctor import doctor
+from assay.cli_infer import infer
 from assay.cli_output import give_up
 from assay.cli_settings import setting_options
 from assay.config import Settings
@@ -38,7 +39,7 @@ def main() -> None:
     """The import desk for datasets: every record checked, every rejection explained."""
 
 
-for command in (check, dataset, import_files, errors, export, migrate, token, workspace, job, doctor):
+for command in (check, infer, dataset, import_files, errors, export, migrate, token, workspace, job, doctor):
     main.add_command(command)
 
 

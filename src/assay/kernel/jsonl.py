@@ -21,7 +21,7 @@ def jsonl_judge(schema: DatasetSchema) -> Judge:
     judges = [(judge.key, judge.parse, judge.missing, judge.faults) for judge in json_judges(schema)]
 
     def judge_record(record: bytes) -> Verdict:
-        members = _members(record)
+        members = read_members(record)
         if isinstance(members, Fault):
             return [], [members]
         values: list[Value | None] = []
@@ -44,7 +44,7 @@ def jsonl_judge(schema: DatasetSchema) -> Judge:
     return judge_record
 
 
-def _members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
+def read_members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
     """The members of the record's object with their raw values, or why it is none."""
     try:
         text = record.decode()

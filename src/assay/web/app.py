@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from assay import __version__
 from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
-from assay.web import api, appends, deletions, events, exports, hooks, migrations, rejections, uploads
+from assay.web import api, appends, deletions, events, exports, hooks, migrations, rejections, suggestions, uploads
 from assay.web.description import describe_truly
 from assay.web.errors import error_response, install_handlers, responses
 from assay.web.limits import RateLimiter
@@ -39,7 +39,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.metrics = metrics = Metrics(services.db)
     app.state.rate_limiter = RateLimiter(services.settings.rate_limit_per_minute)
-    for module in (api, appends, migrations, uploads, events, rejections, exports, deletions, hooks):
+    for module in (api, appends, migrations, uploads, events, rejections, exports, suggestions, deletions, hooks):
         app.include_router(module.router)
     _add_operation_routes(app)
     describe_truly(app)

@@ -1,0 +1,217 @@
+"""Proposes a schema for a file, from its first records or from all of them.
+
+A type is proposed only if it accepts every value that was looked at, so the records that were looked at, those that
+can be read at all, pass the schema. It is a proposal: what stands further down may need another.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.fieldtypes import FIELD_TYPES, Refused
+from assay.kernel.chunks import DEFAULT_RECORD_LIMIT_BYTES, plan_chunks
+from assay.kernel.csv import split_cells
+from assay.kernel.files import FileFault, ReadRange
+from assay.kernel.formats import FORMATS
+from assay.kernel.jsonl import read_members
+from assay.rejections import Fault
+from assay.schema import MAX_FIELDS, MAX_KEY_CHARACTERS, RESERVED_KEYS, DatasetSchema, Field, parse_schema
+
+SAMPLE_BYTES = 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
+START_BYTES = DEFAULT_RECORD_LIMIT_BYTES + BLOCK_BYTES  # as far as a sample ever goes
+MAX_KEYS = 2000  # that are kept in mind, of a file whose every record may have keys of its own
+
+# The first that accepts every value of a field is its type. Text comes after those that it accepts too.
+TYPES = ("boolean", "integer", "number", "date", "datetime", "audio_url", "video_url", "image_url", "text")
+ANYTHING = "json"
+
+GROUP_NAMES = ("taskgroupid", "taskgroup", "groupid")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".avif", ".tif", ".tiff")
+IMAGE_WORDS = ("image", "img", "photo", "picture", "thumbnail", "avatar")
+
+MAX_ENUM_VALUES = 20
+MAX_ENUM_CHARACTERS = 60
+RECORDS_A_VALUE = 5  # an enum's values come again: each so often, on average
+
+Values = dict[str, Any]
+Parse = Callable[[Any], Any]
+
+
+def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> DatasetSchema:
+    """A schema for the file. Raises `FileFault`, with a reason, when none can be told.
+
+    No more than about a megabyte is read, or the first record if that is longer, unless `whole` is asked for.
+    """
+    inference = Inference()
+    parses = {name: getattr(kind, _PARSES[format]) for name, kind in FIELD_TYPES.items()}
+    for record in _records(read, size_bytes=size_bytes, format=format, whole=whole):
+        inference.look_at(record, parses)
+    return inference.schema()
+
+
+_PARSES = {"csv": "parse_text", "jsonl": "parse_json"}
+
+
+@dataclass(eq=False)
+class _Seen:
+    """What is known of a field: which types accept all its values so far, and, while they are few, its texts."""
+
+    key: str
+    types: list[str]
+    present: int = 0
+    all_images: bool = True
+    texts: dict[str, None] | None = field(default_factory=dict)
+
+    def look_at(self, raw: Any, parses: dict[str, Parse]) -> None:
+        self.present += 1
+        text = parses["text"](raw)
+        for name in tuple(self.types):
+            parsed = parses[name](raw)
+            if isinstance(parsed, Refused):
+                self.types.remove(name)
+                # A number with so many digits would lose some of them as a 64-bit float: it is an identifier.
+                if parsed.code == "integer_too_large" and "number" in self.types:
+                    self.types.remove("number")
+        if isinstance(text, Refused):
+            self.texts = None
+            return
+        # 5.0 is an integer by its value, but whoever writes it so measures something.
+        if "integer" in self.types and any(letter in text for letter in ".eE"):
+            self.types.remove("integer")
+        self.all_images = self.all_images and text.partition("?")[0].lower().endswith(IMAGE_ENDINGS)
+        self._note_text(text)
+
+    def _note_text(self, text: str) -> None:
+        if self.texts is None:
+            return
+        self.texts[text] = None
+        if len(self.texts) > MAX_ENUM_VALUES or len(text) > MAX_ENUM_CHARACTERS:
+            self.texts = None
+
+    def type(self) -> str:
+        if not self.present:
+            return "text"
+        found = next((name for name in self.types if name in TYPES), ANYTHING)
+        if found == "image_url" and not self.all_images and not any(word in self.key.lower() for word in IMAGE_WORDS):
+            return "text"
+        return found
+
+    def enum(self) -> list[str] | None:
+        """The texts, if they are few and come again and again."""
+        if self.texts is None or len(self.texts) < 2 or len(self.texts) * RECORDS_A_VALUE > self.present:
+            return None
+        return list(self.texts)
+
+
+_ANY = DatasetSchema(strict=False, fields=(Field("any", ANYTHING),))
+"""Requires nothing, so any file can be planned with it."""
+
+
+class Inference:
+    """Gathers what the records say; bounded, whatever they say."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, _Seen] = {}
+        self._record_count = 0
+        self._first_fault: Fault | None = None
+
+    def look_at(self, values: Values | Fault, parses: dict[str, Parse]) -> None:
+        """A record's values, absent ones None or left out; or why it can't be read."""
+        if isinstance(values, Fault):
+            self._first_fault = self._first_fault or values
+            return
+        self._record_count += 1
+        for key, raw in values.items():
+            seen = self._fields.get(key)
+            if seen is None:
+                if len(self._fields) == MAX_KEYS or not _is_fit(key):
+                    continue
+                seen = self._fields[key] = _Seen(key, [*TYPES, *(["task_group_id"] if _group_rank(key) else [])])
+            if raw is not None:
+                seen.look_at(raw, parses)
+
+    def schema(self) -> DatasetSchema:
+        if not self._record_count:
+            why = f" The first one: {self._first_fault.reason}." if self._first_fault else ""
+            raise FileFault(f"No schema can be told from the file: none of the records looked at can be read.{why}")
+        if not self._fields:
+            raise FileFault("No schema can be told from the file: its records have no keys that can name a field.")
+        # The fields that most records have, in the order of the file.
+        common = set(sorted(self._fields.values(), key=lambda seen: -seen.present)[:MAX_FIELDS])
+        chosen = [seen for seen in self._fields.values() if seen in common]
+        group = self._group(chosen)
+        are_required = [seen.present == self._record_count for seen in chosen]
+        fields: dict[str, dict[str, object]] = {}
+        for seen, is_required in zip(chosen, are_required, strict=True):
+            settings: dict[str, object] = {"type": "task_group_id" if seen is group else seen.type()}
+            if is_required and not all(are_required):
+                settings["required"] = True
+            enum = seen.enum() if settings["type"] == "text" else None
+            fields[seen.key] = settings if enum is None else settings | {"enum": enum}
+        return parse_schema({"strict": all(are_required), "fields": fields})
+
+    def _group(self, chosen: list[_Seen]) -> _Seen | None:
+        candidates = [seen for seen in chosen if seen.present and "task_group_id" in seen.types]
+        return min(candidates, key=lambda seen: _group_rank(seen.key), default=None)
+
+
+def _is_fit(key: str) -> bool:
+    return 1 <= len(key) <= MAX_KEY_CHARACTERS and key.lower() not in RESERVED_KEYS
+
+
+def _group_rank(key: str) -> int:
+    """0 for a name that no task group has; else the smaller, the surer."""
+    name = "".join(letter for letter in key.lower() if letter.isalnum())
+    return GROUP_NAMES.index(name) + 1 if name in GROUP_NAMES else 0
+
+
+def _records(read: ReadRange, *, size_bytes: int, format: str, whole: bool) -> Iterator[Values | Fault]:
+    framing = FORMATS[format].framing
+    for data, header in _pieces(read if whole else _start_only(read), size_bytes, format, whole):
+        frames = framing.frames(data)
+        for start, stop in zip(frames.starts.tolist(), frames.stops.tolist(), strict=True):
+            yield _values(data[start:stop], header)
+
+
+def _pieces(
+    read: ReadRange, size_bytes: int, format: str, whole: bool
+) -> Iterator[tuple[bytes, tuple[str, ...] | None]]:
+    """The file, or its start, in pieces of whole records."""
+    looked_at = 0
+    chunk_bytes = BLOCK_BYTES if whole else SAMPLE_BYTES
+    for chunk in plan_chunks(read, size_bytes=size_bytes, format=format, schema=_ANY, chunk_bytes=chunk_bytes):
+        if chunk.length:  # one that has none is a record that is too long to be taken
+            yield read(chunk.offset, chunk.length), chunk.header
+        looked_at += chunk.length
+        if not whole and looked_at >= SAMPLE_BYTES // 2:
+            return
+
+
+def _start_only(read: ReadRange) -> ReadRange:
+    """The start of a file, for a sample: whoever reads on and on finds no record there."""
+
+    def read_start(offset: int, length: int) -> bytes:
+        if offset + length > START_BYTES:
+            raise FileFault(
+                f"No schema can be told from the first {START_BYTES // SAMPLE_BYTES} MiB of the file: a record there "
+                "is longer than records may be, or has a quote that is never closed."
+            )
+        return read(offset, length)
+
+    return read_start
+
+
+def _values(record: bytes, header: tuple[str, ...] | None) -> Values | Fault:
+    if header is None:
+        members = read_members(record)
+        if isinstance(members, Fault):
+            return members
+        raws = ((key, bytes(raw)) for key, raw in members.items())
+        return {key: None if raw == b"null" else raw for key, raw in raws}
+    cells = split_cells(record)
+    if isinstance(cells, Fault):
+        return cells
+    if len(cells) != len(header):
+        return Fault("_raw", "wrong_cell_count", "a record has not as many cells as the header")
+    return {name: cell or None for name, cell in zip(header, cells, strict=True)}

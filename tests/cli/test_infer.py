@@ -1,0 +1,40 @@
+"""`assay infer`: a schema on standard output, or one sentence and the code 2."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from assay.cli import main
+
+
+def test_schema_can_be_checked_with_at_once(tmp_path: Path) -> None:
+    file, schema = tmp_path / "a.csv", tmp_path / "schema.json"
+    file.write_bytes(b"name,age\nAda,36\nBob,\n")
+    result = CliRunner().invoke(main, ["infer", str(file)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["fields"]["age"] == {"type": "integer"}
+    schema.write_text(result.stdout)
+    assert CliRunner().invoke(main, ["check", str(file), "--schema", str(schema)]).exit_code == 0
+
+
+def test_all_looks_at_every_record(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"a": 1}\n' * 300_000 + b'{"a": "x"}\n')
+    for words, type_name in (([], "integer"), (["--all"], "text")):
+        result = CliRunner().invoke(main, ["infer", str(file), *words])
+        assert json.loads(result.stdout)["fields"]["a"]["type"] == type_name
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"), [("a.csv", b"", "empty"), ("a.txt", b"a", ".csv"), ("b.csv", None, "read")]
+)
+def test_fault_is_one_sentence(tmp_path: Path, name: str, data: bytes | None, words: str) -> None:
+    file = tmp_path / name
+    if data is not None:
+        file.write_bytes(data)
+    result = CliRunner().invoke(main, ["infer", str(file)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("assay: ")
+    assert words in result.stderr

@@ -1,0 +1,217 @@
+"""A proposed schema: what it says of a file, that the file passes it, and that no file is too strange."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.kernel import infer
+from assay.kernel.files import FileFault
+from assay.kernel.infer import infer_schema
+from assay.schema import parse_schema, schema_to_json
+from kernel.runs import outcome_of
+
+
+def schema_of(data, *, format="jsonl", whole=False):
+    return infer_schema(lambda at, size: data[at : at + size], size_bytes=len(data), format=format, whole=whole)
+
+
+def fields_of(data, **how):
+    return schema_to_json(schema_of(data, **how))["fields"]
+
+
+def lines(*records):
+    return "\n".join(json.dumps(record) for record in records).encode()
+
+
+def type_of(*values):
+    return fields_of(lines(*({"v": value} for value in values)))["v"]["type"]
+
+
+@pytest.mark.parametrize(
+    ("values", "type_name"),
+    [
+        ([1, 2, -3], "integer"),
+        ([1, 2.5], "number"),
+        ([1.0, 2.0], "number"),
+        ([True, False], "boolean"),
+        (["a", "b"], "text"),
+        (["1", "2"], "text"),
+        ([1, "a"], "text"),
+        ([1, True], "text"),
+        ([2**63 - 1], "integer"),
+        ([12345678901234567890, 1], "text"),
+        (["2024-02-29", "2024-03-01"], "date"),
+        (["2024-02-30"], "text"),
+        (["2024-02-29T10:00:00Z"], "datetime"),
+        (["2024-02-29", "2024-02-29T10:00:00Z"], "text"),
+        (["https://a.example/x.mp3"], "audio_url"),
+        (["https://a.example/x.MP4"], "video_url"),
+        (["https://a.example/x.mp3", "https://a.example/x.mp4"], "text"),
+        (["https://a.example/x.png?size=2"], "image_url"),
+        (["https://a.example/page"], "text"),
+        ([{"a": 1}], "json"),
+        ([[1], "a", 2], "json"),
+        ([None, None], "text"),
+        ([None, 1], "integer"),
+    ],
+)
+def test_type_is_the_narrowest_that_takes_every_value(values, type_name):
+    assert type_of(*values) == type_name
+
+
+def test_cells_of_a_csv_are_read_as_cells():
+    data = b"id,zip,n,price,ok,day,empty\n1,00123,1,2.50,TRUE,2024-01-02,\n2,99999,,3,false,2024-01-03,\n"
+    fields = fields_of(data, format="csv")
+    types = {key: field["type"] for key, field in fields.items()}
+    assert types == {
+        "id": "integer",
+        "zip": "text",
+        "n": "integer",
+        "price": "number",
+        "ok": "boolean",
+        "day": "date",
+        "empty": "text",
+    }
+    assert [key for key, field in fields.items() if field.get("required")] == ["id", "zip", "price", "ok", "day"]
+
+
+def test_what_every_record_has_is_required():
+    assert schema_to_json(schema_of(lines({"a": 1}, {"a": 2}))) == {
+        "strict": True,
+        "fields": {"a": {"type": "integer"}},
+    }
+    assert schema_to_json(schema_of(lines({"a": 1, "b": 1}, {"a": 2, "b": None}))) == {
+        "strict": False,
+        "fields": {"a": {"type": "integer", "required": True}, "b": {"type": "integer"}},
+    }
+
+
+def test_image_is_told_by_its_name_too():
+    fields = fields_of(lines({"photoUrl": "https://cdn.example/1", "link": "https://cdn.example/2"}))
+    assert (fields["photoUrl"]["type"], fields["link"]["type"]) == ("image_url", "text")
+
+
+def test_few_texts_that_come_again_are_an_enum():
+    records = [{"c": "red" if at % 3 else "blue", "n": at % 2, "t": f"text {at}", "one": "x"} for at in range(30)]
+    fields = fields_of(lines(*records))
+    assert fields["c"] == {"type": "text", "enum": ["blue", "red"]}
+    assert fields["n"] == {"type": "integer"}
+    assert fields["t"] == fields["one"] == {"type": "text"}
+    assert fields_of(lines(*records[:9]))["c"] == {"type": "text"}
+
+
+@pytest.mark.parametrize("key", ["task_group_id", "taskGroupId", "Task Group", "group_id"])
+def test_task_group_is_told_by_its_name(key):
+    assert fields_of(lines({key: "a"}, {key: "b"}))[key]["type"] == "task_group_id"
+
+
+def test_at_most_one_field_is_the_task_group():
+    types = {key: field["type"] for key, field in fields_of(lines({"group_id": "a", "task_group_id": 7})).items()}
+    assert types == {"group_id": "text", "task_group_id": "task_group_id"}
+
+
+def test_only_a_sample_is_read_unless_asked():
+    data = b'{"a": 1}\n' * 500_000 + b'{"a": "x", "b": 1}\n'
+    read_bytes = 0
+
+    def read(at, size):
+        nonlocal read_bytes
+        read_bytes = max(read_bytes, at + size)
+        return data[at : at + size]
+
+    assert [field.type for field in infer_schema(read, size_bytes=len(data), format="jsonl").fields] == ["integer"]
+    assert read_bytes <= 2 * infer.SAMPLE_BYTES
+    whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True)
+    assert [(field.key, field.type) for field in whole.fields] == [("a", "text"), ("b", "integer")]
+
+
+@pytest.mark.parametrize("start", [b'a,b\n1,"', b'"', b'{"a": "'])
+def test_record_without_end_is_looked_for_in_the_start_only(start):
+    def read(at, size):
+        assert at + size <= infer.START_BYTES
+        return (start + b"x" * (at + size - len(start)))[at : at + size]
+
+    with pytest.raises(FileFault, match="first 20 MiB"):
+        infer_schema(read, size_bytes=1 << 40, format="jsonl" if start.startswith(b"{") else "csv")
+
+
+@pytest.mark.parametrize(
+    ("data", "format", "words"),
+    [
+        (b"", "csv", "empty"),
+        (b"a,b\n", "csv", "no records"),
+        (b"a,a\n1,2\n", "csv", "more than one column"),
+        (b"a,b\n1\n2\n", "csv", "none of the records"),
+        (b"[1]\n2\n", "jsonl", "not an array"),
+        (b"{}\n", "jsonl", "no keys"),
+        (b'{"datapoint_id": 1, "": 2}\n', "jsonl", "no keys"),
+        (b"PK\x03\x04zip", "jsonl", "ZIP"),
+        ("a\n1\n".encode("utf-16"), "csv", "UTF-16"),
+    ],
+)
+def test_where_no_schema_can_be_told_the_reason_is(data, format, words):
+    with pytest.raises(FileFault, match=words):
+        schema_of(data, format=format)
+
+
+def test_keys_that_can_name_no_field_and_more_than_a_schema_has_are_left_out():
+    records = [{f"k{at}": 1 for at in range(row * 10, row * 10 + 300)} for row in range(3)]
+    records.append({"k" * 129: 1, "Record_Index": 1, "k0": 1})
+    schema = schema_of(lines(*records))
+    assert len(schema.fields) == 200
+    assert {"k" * 129, "Record_Index"}.isdisjoint(field.key for field in schema.fields)
+
+
+def test_records_that_cannot_be_read_say_nothing():
+    fields = fields_of(b'{"a": 1}\n{"a": "x"\n[]\n{"a": 2, "a": "y"}\n\xff\n')
+    assert fields == {"a": {"type": "integer"}}
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9)
+    | st.sampled_from(["2024-02-29", "http://a.example/b.png", "2024-02-29T00:00:00Z", "true", "5"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(["a", "b", "group_id", "photo", "datapoint_id"]) | st.text(max_size=3)
+
+
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(KEYS, JSON_VALUES, max_size=4), min_size=1, max_size=8))
+def test_any_jsonl_passes_its_own_schema(records):
+    data = b"\n".join(json.dumps(record, ensure_ascii=False).encode(errors="replace") for record in records)
+    _assert_passes(data, "jsonl")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["", "1", "-2.0", "x", "true", "2024-01-01", '"a,b"', "7e1"]), min_size=3, max_size=3),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_any_csv_passes_its_own_schema(rows):
+    _assert_passes("\n".join(["a,group_id,c", *(",".join(row) for row in rows)]).encode(), "csv")
+
+
+def _assert_passes(data, format):
+    try:
+        schema = schema_of(data, format=format)
+    except FileFault:
+        return
+    assert parse_schema(json.loads(json.dumps(schema_to_json(schema)))) == schema
+    outcome = outcome_of(data, schema, format=format)
+    assert {rejected[1] for rejected in outcome.rejected} <= {"_raw"}
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(["csv", "jsonl"]))
+def test_any_bytes_have_a_schema_or_a_reason(data, format):
+    _assert_passes(b"a" + data, format)
