@@ -49,10 +49,10 @@ DEFAULT_RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 MAX_FIRST_FAULTS = 1000
 MAX_CELLS = 2**20
 
-# The fast pass costs a millisecond or two a chunk, and a process some tenths of a second to load: small files don't.
+# What the fast pass must have to do to be worth its millisecond a chunk, and its half second to load in a process.
 FAST_PASS = "assay.kernel.fast_pass"
 FAST_BYTES = 64 * 1024
-FAST_BYTES_TO_LOAD = 4 * 1024 * 1024
+FAST_BYTES_TO_LOAD = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)

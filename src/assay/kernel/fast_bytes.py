@@ -29,28 +29,31 @@ def data_pointer(context: Any, builder: Any, array_type: Any, array: Any, index:
     return builder.gep(_make_array(array_type)(context, builder, array).data, [index])
 
 
-def _typed_block_run(typing_context: Any, array: Any, index: Any, first: Any, second: Any) -> Any:
-    """How many of the 32 bytes from `index` on come before the first stop byte: one vector comparison in LLVM."""
+def _block_run(with_controls: bool) -> Any:
+    """Makes the function that tells how many of the 32 bytes from an index on come before the first stop byte, by one
+    comparison of vectors. Stops are two given bytes, and perhaps all control bytes and those beyond ASCII."""
+    byte, vector = ir.IntType(8), ir.VectorType(ir.IntType(8), BLOCK)
+
+    def splat(builder: Any, value: Any) -> Any:
+        nothing = ir.Constant(vector, ir.Undefined)
+        single = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(single, nothing, ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK))
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, vector = ir.IntType(8), ir.VectorType(ir.IntType(8), BLOCK)
-
-        def splat(value: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            single = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
-            return builder.shuffle_vector(single, undefined, mask)
-
         pointer = data_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
         block = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
-        stops = builder.icmp_signed("<", block, ir.Constant(vector, [0x20] * BLOCK))
-        for value in arguments[2:]:
-            stops = builder.or_(stops, builder.icmp_unsigned("==", block, splat(builder.trunc(value, byte))))
+        wanted = [splat(builder, builder.trunc(value, byte)) for value in arguments[2:]]
+        stops = builder.or_(*(builder.icmp_unsigned("==", block, value) for value in wanted))
+        if with_controls:  # as signed numbers, bytes beyond ASCII are below the control bytes
+            stops = builder.or_(stops, builder.icmp_signed("<", block, ir.Constant(vector, [0x20] * BLOCK)))
         bits = builder.zext(builder.bitcast(stops, ir.IntType(BLOCK)), ir.IntType(64))
         bits = builder.or_(bits, ir.Constant(ir.IntType(64), 1 << BLOCK))
         return builder.cttz(bits, ir.Constant(ir.IntType(1), 1))
 
-    return types.int64(array, types.int64, types.int64, types.int64), generate
+    def typed(typing_context: Any, array: Any, index: Any, first: Any, second: Any) -> Any:
+        return types.int64(array, types.int64, types.int64, types.int64), generate
+
+    return intrinsic(typed)
 
 
 def _typed_copy(typing_context: Any, target: Any, at: Any, source: Any, start: Any, length: Any) -> Any:
@@ -63,7 +66,8 @@ def _typed_copy(typing_context: Any, target: Any, at: Any, source: Any, start: A
     return types.void(target, types.int64, source, types.int64, types.int64), generate
 
 
-_block_run: Any = intrinsic(_typed_block_run)
+_plain_run: Any = _block_run(with_controls=True)
+_other_run: Any = _block_run(with_controls=False)
 _copy_unchecked: Any = intrinsic(_typed_copy)
 
 
@@ -72,11 +76,25 @@ def skip_plain(data: Bytes, i: int, first: int, second: int) -> int:
     """The first position from `i` on of a control byte, a byte beyond ASCII, or one of two; the size if none comes."""
     size = data.size
     while i >= 0 and i + BLOCK <= size:
-        run = _block_run(data, i, first, second)
+        run = _plain_run(data, i, first, second)
         i += run
         if run < BLOCK:
             return i
     while i < size and 0x20 <= data[i] < 0x80 and data[i] != first and data[i] != second:
+        i += 1
+    return i
+
+
+@inlined
+def find_either(data: Bytes, i: int, first: int, second: int) -> int:
+    """The first position from `i` on of one of two bytes; the size if none comes."""
+    size = data.size
+    while i >= 0 and i + BLOCK <= size:
+        run = _other_run(data, i, first, second)
+        i += run
+        if run < BLOCK:
+            return i
+    while i < size and data[i] != first and data[i] != second:
         i += 1
     return i
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.kernel import fast_framing  # noqa: F401  # `framing` uses it once it is loaded
 from assay.kernel.columns import Accepted, field_types
 from assay.kernel.fast_bytes import Bytes
 from assay.kernel.fast_columns import text_columns, value_column

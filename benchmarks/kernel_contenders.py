@@ -1,0 +1,398 @@
+"""What is measured: each contender reads a file, does its work, and writes Parquet with zstd level 1, on two cores.
+
+`python kernel_contenders.py NAME FILE FOLDER` runs one and prints what it counted and how long it took, from a warm
+start: its packages are imported and its processes are up before the clock runs. A package is imported where it is used.
+"""
+
+import csv
+import io
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from kernel_data import FIELDS, SCHEMA
+
+CHUNK_BYTES = 32 * 1024 * 1024
+PROCESSES = 2
+SMALL_SHARE = 50
+
+Counts = tuple[int, int]
+"""Accepted and rejected; -1 where the contender doesn't tell."""
+
+
+def two_processes() -> ProcessPoolExecutor:
+    import multiprocessing
+
+    return ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
+
+
+# Assay
+
+
+def prepare_assay() -> Executor:
+    from assay.kernel.memory import keep_freed_memory
+
+    keep_freed_memory()
+    pool = two_processes()
+    for _ in pool.map(_warm_assay, range(PROCESSES * 2)):
+        pass
+    return pool
+
+
+def _warm_assay(_: int) -> None:
+    """Loads the compiled code, as the first chunk does in a process of the service."""
+    from uuid import UUID
+
+    from assay.kernel import fast_pass
+    from assay.kernel.chunks import Chunk, ChunkTask, check_chunk
+    from assay.kernel.memory import keep_freed_memory
+    from assay.schema import parse_schema
+
+    assert fast_pass
+    keep_freed_memory()
+    data = b",,,,,,,\n" * 20_000
+    for format, header in (("csv", tuple(FIELDS)), ("jsonl", None)):
+        task = ChunkTask(Chunk(0, 0, len(data), 0, header, 20_000), format, parse_schema(SCHEMA), UUID(int=0))
+        check_chunk(data, task)
+    time.sleep(0.5)  # so that each process of the pool takes its share of these tasks
+
+
+def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
+    from uuid import UUID
+
+    from assay.kernel.chunks import ChunkTask, plan_chunks
+    from assay.kernel.identity import SeenIds
+    from assay.schema import parse_schema
+
+    schema = parse_schema(SCHEMA)
+    format = path.suffix[1:]
+    with path.open("rb") as file:
+
+        def read(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        plan = plan_chunks(read, size_bytes=path.stat().st_size, format=format, schema=schema, chunk_bytes=CHUNK_BYTES)
+        seen = SeenIds([])
+        accepted = rejected = 0
+        under_way: deque[Any] = deque()
+        tasks = (ChunkTask(chunk, format, schema, UUID(int=0)) for chunk in plan)
+        for future in _as_they_end(pool, tasks, under_way, path, folder):
+            ids, rejected_here = future.result()
+            seen.add(ids)
+            accepted, rejected = accepted + len(ids), rejected + rejected_here
+    return accepted, rejected
+
+
+def _as_they_end(
+    pool: Executor, tasks: Iterator[Any], under_way: deque[Any], path: Path, folder: Path
+) -> Iterator[Any]:
+    for task in tasks:
+        under_way.append(pool.submit(_assay_chunk, path, folder, task))
+        if len(under_way) > PROCESSES + 1:
+            yield under_way.popleft()
+    while under_way:
+        yield under_way.popleft()
+
+
+def _assay_chunk(path: Path, folder: Path, task: Any) -> tuple[Any, int]:
+    from assay.kernel.chunks import check_chunk
+    from assay.kernel.write import parquet_bytes
+
+    with path.open("rb") as file:
+        file.seek(task.chunk.offset)
+        result = check_chunk(file.read(task.chunk.length), task)
+    (folder / f"part-{task.chunk.index}.parquet").write_bytes(parquet_bytes(result.table))
+    (folder / f"rejections-{task.chunk.index}.parquet").write_bytes(parquet_bytes(result.rejections))
+    return result.ids, result.rejected_count
+
+
+# The floor, and engines that don't judge
+
+
+def run_floor(_: None, path: Path, folder: Path) -> Counts:
+    lines = 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            lines += block.count(b"\n")
+    return lines, -1
+
+
+def prepare_duckdb() -> Any:
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute(f"SET threads = {PROCESSES}")
+    return connection
+
+
+def run_duckdb(connection: Any, path: Path, folder: Path) -> Counts:
+    reader = "read_json" if path.suffix == ".jsonl" else "read_csv"
+    to = f"'{folder / 'out.parquet'}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+    rows = connection.execute(f"COPY (FROM {reader}('{path}', ignore_errors = true)) TO {to}").fetchone()
+    return rows[0], -1
+
+
+# Loops over records with a library that judges one at a time
+
+
+def prepare_loop() -> Executor:
+    pool = two_processes()
+    for _ in pool.map(_warm_loop, range(PROCESSES * 2)):
+        pass
+    return pool
+
+
+def _warm_loop(_: int) -> None:
+    import jsonschema_rs
+    import msgspec
+    import orjson
+    import pyarrow.parquet
+    import pydantic
+
+    assert all((jsonschema_rs, msgspec, orjson, pyarrow.parquet, pydantic))
+    time.sleep(0.5)
+
+
+def loop(name: str) -> Callable[[Executor, Path, Path], Counts]:
+    def run(pool: Executor, path: Path, folder: Path) -> Counts:
+        ranges = _ranges(path)
+        jobs = [pool.submit(_loop_range, name, path, folder, *bounds) for bounds in ranges]
+        counts = [job.result() for job in jobs]
+        return sum(accepted for accepted, _ in counts), sum(rejected for _, rejected in counts)
+
+    return run
+
+
+def _ranges(path: Path) -> list[tuple[int, int]]:
+    """Byte ranges of whole lines. (The CSV's quoted line breaks: a cut never falls into one, as it looks for `ok.`.)"""
+    size = path.stat().st_size
+    cuts = [0]
+    with path.open("rb") as file:
+        while cuts[-1] + CHUNK_BYTES < size:
+            file.seek(cuts[-1] + CHUNK_BYTES)
+            window = file.read(1 << 16)
+            mark = window.find(b'"}\n') + 2 if path.suffix == ".jsonl" else _end_of_row(window)
+            cuts.append(cuts[-1] + CHUNK_BYTES + mark + 1)
+    return list(zip(cuts, [*cuts[1:], size], strict=True))
+
+
+def _end_of_row(window: bytes) -> int:
+    import re
+
+    found = re.search(rb",g-\d+\n", window)
+    assert found is not None
+    return found.end() - 1
+
+
+def _loop_range(name: str, path: Path, folder: Path, start: int, end: int) -> Counts:
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(end - start)
+    judge = JUDGES[name](path.suffix == ".csv")
+    columns: list[list[object]] = [[] for _ in FIELDS]
+    faults: list[tuple[int, str]] = []
+    for number, record in enumerate(_csv_records(data, start) if path.suffix == ".csv" else data.splitlines()):
+        try:
+            values = judge(record)
+        except Exception as error:  # noqa: BLE001  # each library has its own
+            faults.append((start + number, str(error)[:200]))
+            continue
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    _write(folder, start, columns, faults)
+    return len(columns[0]), len(faults)
+
+
+def _csv_records(data: bytes, start: int) -> Iterator[dict[str, str]]:
+    text = io.StringIO(data.decode(), newline="")
+    if start == 0:
+        text.readline()
+    return csv.DictReader(text, FIELDS)
+
+
+def _write(folder: Path, start: int, columns: list[list[object]], faults: list[tuple[int, str]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, table in (
+        ("part", pa.table(dict(zip(FIELDS, columns, strict=True)))),
+        ("rejections", pa.table({"at": [at for at, _ in faults], "reason": [reason for _, reason in faults]})),
+    ):
+        path = folder / f"{name}-{start}.parquet"
+        pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=False)
+
+
+def pydantic_judge(is_csv: bool) -> Callable[[Any], Any]:
+    from typing import Annotated
+
+    import pydantic
+
+    text = Annotated[str, pydantic.StringConstraints(min_length=1)]
+    model: Any = pydantic.create_model(
+        "Record",
+        prompt=(str, ...),
+        response_a=(str, ...),
+        response_b=(str, ...),
+        notes=(str, ...),
+        image=(Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^/\s]+")], ...),
+        age=(Annotated[int, pydantic.Field(gt=0)], ...),
+        score=(float, ...),
+        group=(text, ...),
+    )
+    read = model.model_validate if is_csv else model.model_validate_json
+    return lambda record: list(read(record).__dict__.values())
+
+
+def jsonschema_judge(is_csv: bool) -> Callable[[Any], Any]:
+    import jsonschema_rs
+    import orjson
+
+    properties: dict[str, Any] = {key: {"type": "string"} for key in FIELDS}
+    properties["image"]["pattern"] = r"^https?://[^/\s]+"
+    properties["age"] = {"type": "integer", "exclusiveMinimum": 0}
+    properties["score"] = {"type": "number"}
+    properties["group"]["minLength"] = 1
+    validator = jsonschema_rs.validator_for({"type": "object", "properties": properties, "required": FIELDS})
+
+    def judge(record: Any) -> list[object]:
+        if is_csv:
+            record = {**record, "age": int(record["age"]), "score": float(record["score"])}
+        else:
+            record = orjson.loads(record)
+        validator.validate(record)
+        return [record[key] for key in FIELDS]
+
+    return judge
+
+
+def msgspec_judge(is_csv: bool) -> Callable[[Any], Any]:
+    from typing import Annotated
+
+    import msgspec
+
+    kinds: dict[str, Any] = dict.fromkeys(FIELDS, str)
+    kinds["image"] = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+")]
+    kinds["age"] = Annotated[int, msgspec.Meta(gt=0)]
+    kinds["score"] = float
+    kinds["group"] = Annotated[str, msgspec.Meta(min_length=1)]
+    record_type = msgspec.defstruct("Record", list(kinds.items()))
+    decode = msgspec.json.Decoder(record_type).decode
+    if is_csv:
+        return lambda record: msgspec.structs.astuple(msgspec.convert(record, record_type, strict=False))
+    return lambda record: msgspec.structs.astuple(decode(record))
+
+
+JUDGES: dict[str, Callable[[bool], Callable[[Any], Any]]] = {
+    "pydantic": pydantic_judge,
+    "orjson + jsonschema-rs": jsonschema_judge,
+    "msgspec": msgspec_judge,
+}
+
+
+# Frameworks
+
+
+def prepare_polars() -> None:
+    import pandera.polars
+
+    assert pandera.polars
+
+
+def run_pandera(_: None, path: Path, folder: Path) -> Counts:
+    """A JSONL file must be clean: Polars refuses it whole for one malformed line. Ragged CSV rows are cut silently."""
+    import pandera.polars as pandera
+    import polars
+
+    types: dict[str, Any] = dict.fromkeys(FIELDS, polars.String) | {"age": polars.Int64, "score": polars.Float64}
+    checks = {
+        "image": pandera.Check.str_matches(r"^https?://[^/\s]+"),
+        "age": pandera.Check.gt(0),
+        "group": pandera.Check.str_length(min_value=1),
+    }
+    schema = pandera.DataFrameSchema(
+        {key: pandera.Column(types[key], checks.get(key), nullable=False) for key in FIELDS}, drop_invalid_rows=True
+    )
+    if path.suffix == ".jsonl":
+        frame = polars.read_ndjson(path, schema=types)
+    else:
+        frame = polars.read_csv(path, schema=types, ignore_errors=True, truncate_ragged_lines=True)
+    valid = schema.validate(frame, lazy=True)
+    valid.write_parquet(folder / "out.parquet", compression="zstd", compression_level=1)
+    return len(valid), len(frame) - len(valid)
+
+
+def prepare_frictionless() -> None:
+    import frictionless
+
+    assert frictionless
+
+
+def run_frictionless(_: None, path: Path, folder: Path) -> Counts:
+    """Judges, and writes nothing. Given a fiftieth of the file, and its time taken fifty times: it is that slow."""
+    import frictionless
+
+    start = folder / f"start{path.suffix}"
+    with path.open("rb") as file:
+        start.write_bytes(file.read(path.stat().st_size // SMALL_SHARE).rpartition(b"\n")[0] + b"\n")
+    kinds: dict[str, Any] = {key: {"name": key, "type": "string", "constraints": {"required": True}} for key in FIELDS}
+    kinds["image"]["constraints"]["pattern"] = r"https?://[^/\s]+.*"
+    kinds["age"].update(type="integer", constraints={"required": True, "minimum": 1})
+    kinds["score"]["type"] = "number"
+    schema = frictionless.Schema.from_descriptor({"fields": list(kinds.values())})
+    format = "ndjson" if path.suffix == ".jsonl" else "csv"
+    resource = frictionless.Resource(path=str(start), format=format, schema=schema)
+    report = resource.validate(limit_errors=1_000_000)
+    bad_rows = {row[0] for row in report.flatten(["rowNumber"])}
+    return report.stats.get("rows", 0) - len(bad_rows), len(bad_rows)
+
+
+CONTENDERS: dict[str, tuple[Callable[[], Any], Callable[[Any, Path, Path], Counts]]] = {
+    "floor": (lambda: None, run_floor),
+    "DuckDB COPY": (prepare_duckdb, run_duckdb),
+    "Assay": (prepare_assay, run_assay),
+    "msgspec": (prepare_loop, loop("msgspec")),
+    "orjson + jsonschema-rs": (prepare_loop, loop("orjson + jsonschema-rs")),
+    "pydantic": (prepare_loop, loop("pydantic")),
+    "pandera on Polars": (prepare_polars, run_pandera),
+    "Frictionless": (prepare_frictionless, run_frictionless),
+}
+
+
+def cpu_seconds(root: int) -> float:
+    """The processor time that a process and its descendants, all still alive, have used."""
+    ticks = 0
+    for process in (root, *descendants(root)):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def descendants(root: int) -> list[int]:
+    found = [root]
+    for process in found:
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
+            found += map(int, task.read_text().split())
+    return found[1:]
+
+
+def main() -> None:
+    name, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    prepare, run = CONTENDERS[name]
+    prepared = prepare()
+    used, started = cpu_seconds(os.getpid()), time.perf_counter()
+    accepted, rejected = run(prepared, path, folder)
+    seconds, used = time.perf_counter() - started, cpu_seconds(os.getpid()) - used
+    print(json.dumps({"seconds": seconds, "cpu_seconds": used, "accepted": accepted, "rejected": rejected}), flush=True)
+    if isinstance(prepared, Executor):
+        prepared.shutdown()
+
+
+if __name__ == "__main__":
+    main()
