@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test soak lint docs clean
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
@@ -22,6 +22,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+# The crash tests at length: 200 kills on one machine, 60 on PostgreSQL, S3 and Dask; about half an hour.
+soak: setup
+	CRASH_KILLS=200 $(BIN)/pytest -s tests/crash/test_kills.py tests/cluster/test_kills.py
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

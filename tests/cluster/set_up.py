@@ -43,7 +43,8 @@ def many_machines(
     # Uploads don't pass through the servers here.
     steps = [step for step in crash_points.STEPS if step != "upload_stored"]
     name = "PostgreSQL + S3 + Dask" if with_dask else "PostgreSQL + S3"
-    set_up = SetUp(name, [f"http://{HOST}:{port}" for port in ports], servers, workers, dask.workers * with_dask, steps)
+    addresses = [f"http://{HOST}:{port}" for port in ports]
+    set_up = SetUp(name, database_url, addresses, servers, workers, dask.workers * with_dask, steps)
     with ended_at_the_end(*workers, *servers, *dask.workers, dask.scheduler):
         if with_dask:
             _start(dask)

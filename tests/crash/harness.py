@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from sqlalchemy import func, select
+
 from assay import crash_points
+from assay.db import tables
+from assay.db.engine import open_database
+from assay.jobs import State
 from crash.comparing import Findings, compare
 from crash.known_files import SCHEMA, KnownFile, make_files
 from crash.patient_client import PatientClient
@@ -37,6 +42,7 @@ class Report:
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
     rounds: int = 0
+    interrupted: int = 0
     findings: Findings = field(default_factory=Findings)
     seconds: float = 0.0
 
@@ -46,7 +52,7 @@ class Report:
         wrong = "".join(f"\n  WRONG: {text}" for text in found.wrong[:20])
         return (
             f"Crash test on {self.set_up}, seed {self.seed}: {self.kills.total()} kills in {self.rounds} rounds, "
-            f"{self.seconds:.0f} s\n{kinds}\n"
+            f"{self.seconds:.0f} s\n{kinds}\n  attempts interrupted {self.interrupted}\n"
             f"  jobs {found.jobs:,} · records {found.records:,} · lost {found.lost} · doubled {found.doubled}"
             f" · otherwise wrong {len(found.wrong)}{wrong}"
         )
@@ -65,6 +71,7 @@ def run(
         found = _run_round(set_up, random, load, report.kills, [next(plan), next(plan)])
         report.findings.add(found)
         report.findings.wrong += ended_badly(set_up.processes)
+        report.interrupted = count_interrupted(set_up.database_url)
         report.seconds = time.monotonic() - began
         say(f"round {report.rounds}: {report.kills.total()} kills, {found.lost} lost, {found.doubled} doubled\n")
     return report
@@ -133,6 +140,22 @@ def _import_all(addresses: list[str], files: list[KnownFile]) -> Findings:
         client.close()
 
 
+def count_interrupted(database_url: str) -> int:
+    """How many attempts were cut short and begun again: so many kills hit a job in the middle."""
+    database = open_database(database_url)
+    with database.read() as tx:
+        events = tables.job_events
+        cut = (events.c.from_state == State.PROCESSING.value) & (events.c.to_state == State.QUEUED.value)
+        count: int = tx.connection.execute(select(func.count()).select_from(events).where(cut)).scalar_one()
+    database.close()
+    return count
+
+
 def seed_of_environment() -> int:
     """`CRASH_SEED` to run a failure again; else another one each time, which the report names."""
     return int(os.environ.get("CRASH_SEED") or int(time.time()))
+
+
+def kills_of_environment() -> int:
+    """20, or what `CRASH_KILLS` says: `make soak` sets it to 200."""
+    return int(os.environ.get("CRASH_KILLS") or 20)

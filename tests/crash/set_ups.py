@@ -29,6 +29,7 @@ class SetUp:
     """`servers` answer requests; `workers` claim jobs, and a server may be one too; `others` are an engine's."""
 
     name: str
+    database_url: str
     addresses: list[str]
     servers: list[Process]
     workers: list[Process]
@@ -84,7 +85,13 @@ def one_machine(folder: Path) -> Iterator[SetUp]:
         server.wait_until_ready()
         worker.start()
         worker.wait_until_ready()
-        yield SetUp("SQLite + directory", [f"http://{HOST}:{port}"], servers=[server], workers=[server, worker])
+        yield SetUp(
+            "SQLite + directory",
+            f"sqlite:///{folder / 'data' / 'assay.db'}",
+            [f"http://{HOST}:{port}"],
+            servers=[server],
+            workers=[server, worker],
+        )
 
 
 def was_killed(process: Process) -> bool:

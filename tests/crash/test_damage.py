@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from crash.comparing import compare
-from crash.conftest import Place
 from crash.known_files import SCHEMA, make_files
 from crash.patient_client import API, PatientClient
+from crash.place import Place
 from crash.set_ups import TOKEN
 from services.processes import HOST
 

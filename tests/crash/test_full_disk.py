@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from crash.comparing import compare
-from crash.conftest import Place
 from crash.known_files import SCHEMA, make_files
+from crash.place import Place
 from services.callers import wait_until
 from services.processes import HOST
 
@@ -32,7 +32,7 @@ def small_disk(place: Place) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        place._stack.close()  # nothing may be open on the disk
+        place.end_all()  # nothing may be open on the disk
         subprocess.run(["umount", str(folder)], check=True)
 
 

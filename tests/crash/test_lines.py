@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from assay.db import tables
 from assay.db.engine import open_database
-from crash.conftest import Place
 from crash.known_files import SCHEMA, make_files
+from crash.place import Place
 
 DATASETS, FILES, LIMIT = 4, 3, 2
 

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from crash.comparing import compare
-from crash.conftest import Place
 from crash.known_files import SCHEMA, make_files
+from crash.place import Place
 from services.callers import wait_until
 from services.processes import descendants, is_alive, kill, pool_children
 

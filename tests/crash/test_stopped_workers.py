@@ -2,16 +2,15 @@
 
 import os
 import signal
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from assay.jobs import State
 from crash.comparing import compare
-from crash.conftest import Place
 from crash.known_files import SCHEMA, KnownFile, make_files
 from crash.patient_client import PatientClient
+from crash.place import Place
 from services.callers import wait_until
 from services.processes import Process, descendants
 
@@ -20,10 +19,6 @@ def start_import(client: PatientClient) -> tuple[str, list[KnownFile], str]:
     files = make_files(Random(7), files=1, records=1500)
     dataset_id = client.make_dataset(SCHEMA)
     return dataset_id, files, client.upload(dataset_id, files[0].name, files[0].data)
-
-
-def is_stopped(process: Process) -> bool:
-    return Path(f"/proc/{process.id}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def stop_family(process: Process, number: signal.Signals) -> None:
@@ -45,7 +40,7 @@ def test_a_worker_stopped_past_its_lease_commits_nothing_and_leaves_nothing(on_p
     client = place.client()
     stopped = place.worker("stopped", ASSAY_CRASH_AT=f"{step}:SIGSTOP")
     dataset_id, files, import_id = start_import(client)
-    wait_until(lambda: is_stopped(stopped), what="the worker stops at its step")
+    wait_until(lambda: stopped.state == "T", what="the worker stops at its step")
     stop_family(stopped, signal.SIGSTOP)
     place.worker("other")
     job = client.wait_for_end(dataset_id, import_id)
@@ -66,7 +61,7 @@ def test_a_worker_stopped_for_less_than_its_lease_goes_on(on_postgresql: Place) 
     client = place.client()
     worker = place.worker(ASSAY_CRASH_AT="chunk_done:3:SIGSTOP")
     dataset_id, files, import_id = start_import(client)
-    wait_until(lambda: is_stopped(worker), what="the worker stops at its step")
+    wait_until(lambda: worker.state == "T", what="the worker stops at its step")
     worker.send(signal.SIGCONT)
     job = client.wait_for_end(dataset_id, import_id)
     assert compare(client, dataset_id, files, [job]).wrong == []
@@ -79,7 +74,7 @@ def test_a_worker_told_to_end_gives_its_job_back_within_seconds_at_no_cost(on_po
     client = place.client()
     worker = place.worker("first", ASSAY_CRASH_AT="chunk_done:3:SIGSTOP")
     dataset_id, files, import_id = start_import(client)
-    wait_until(lambda: is_stopped(worker), what="the worker stops at its step")
+    wait_until(lambda: worker.state == "T", what="the worker stops at its step")
     worker.send(signal.SIGTERM)
     worker.send(signal.SIGCONT)
     assert worker.wait(8)

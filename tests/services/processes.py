@@ -37,6 +37,12 @@ class Process:
     def is_running(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
 
+    @property
+    def state(self) -> str:
+        """As the kernel has it: `T` for one that was stopped."""
+        stat = _stat(self.id)
+        return "" if stat is None else stat[0]
+
     def start(self, **environment: str) -> None:
         """Does not wait until it is ready."""
         given = {name: text for name, text in os.environ.items() if not name.startswith(("ASSAY_", "AWS_"))}
