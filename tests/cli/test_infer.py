@@ -21,7 +21,7 @@ def test_schema_can_be_checked_with_at_once(tmp_path: Path) -> None:
 
 def test_all_looks_at_every_record(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_bytes(b'{"a": 1}\n' * 300_000 + b'{"a": "x"}\n')
+    file.write_bytes(b'{"a": 1}\n' * 130_000 + b'{"a": "x"}\n')
     for words, type_name in (([], "integer"), (["--all"], "text")):
         result = CliRunner().invoke(main, ["infer", str(file), *words])
         assert json.loads(result.stdout)["fields"]["a"]["type"] == type_name
