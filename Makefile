@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test soak lint docs clean
+.PHONY: setup demo test fuzz bench soak lint docs clean
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
@@ -22,6 +22,22 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+# The fast pass against the exact one for an hour, on files that no run had before; prints how many records it compared.
+FUZZ_SECONDS ?= 3600
+FUZZ_SEED ?= $(shell date +%s)
+fuzz: setup
+	ASSAY_FUZZ_SECONDS=$(FUZZ_SECONDS) ASSAY_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest -s --timeout=0 tests/kernel/test_fast_agrees.py
+
+# The kernel beside other engines and libraries, in an environment of its own; figures and chart in benchmarks/results.
+bench: setup $(VENV)/bench/.ready
+	$(VENV)/bench/bin/python benchmarks/bench_kernel.py $(BENCH)
+
+$(VENV)/bench/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group bench
+	touch $@
 
 # The crash tests at length: 200 kills on one machine, 60 on PostgreSQL, S3 and Dask; about half an hour.
 soak: setup
