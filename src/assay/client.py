@@ -1,39 +1,31 @@
 """The Python client: makes the calls that `client_calls` describes, and streams files both ways."""
 
+import io
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
-import stamina
 
 from assay import client_calls
-from assay.client_calls import (
-    BASE_PATH,
-    Answer,
-    ApiError,
-    Body,
-    Call,
-    Calls,
-    Id,
-    OnProgress,
-    raise_for_answer,
-)
-from assay.client_sources import Source, append_lines, open_source
+from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnProgress, raise_for_answer
+from assay.client_retries import Patience
+from assay.client_sources import Source, open_source
+from assay.client_tables import append_lines
 from assay.client_transport import (
-    ATTEMPTS,
-    RETRY_SECONDS,
-    appears_whole,
-    backoff,
+    answer_of,
+    attempts_into,
+    is_file,
+    open_target,
     plain,
     reachable,
     request_of,
     settings,
+    token_of,
 )
-from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, SchemaBody
+from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, MigrationBody, SchemaBody
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Result = TypeVar("Result")
+Target = Path | str | IO[bytes]
+"""What a download is written to: a path, or a binary file object."""
 DEFAULT_WORKSPACE = "default"
 
 
@@ -54,7 +48,8 @@ class Client:
     def __init__(
         self, base_url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self._http = httpx.Client(transport=transport, **settings(base_url, token))
+        self._token = token_of(token)
+        self._http = httpx.Client(transport=transport, **settings(base_url))
 
     def __enter__(self) -> Self:
         return self
@@ -83,7 +78,13 @@ class Client:
         return self._run(client_calls.dataset_status(dataset_id))
 
     def set_schema(self, dataset_id: Id, schema: Any) -> DatasetBody:
+        """The first one releases the imports that wait for it. Another one brings the records there are under it: the
+        answer has a `migration_job_id`, to look at with `migration`.
+        """
         return self._run(client_calls.set_schema(dataset_id, schema))
+
+    def migration(self, dataset_id: Id, job_id: Id) -> MigrationBody:
+        return self._run(client_calls.get_migration(dataset_id, job_id))
 
     def delete_dataset(self, dataset_id: Id) -> None:
         self._run(client_calls.delete_dataset(dataset_id))
@@ -108,16 +109,34 @@ class Client:
             self._run(client_calls.put_upload(target, upload, progress=progress))
             if not wait:
                 return self.import_status(dataset_id, target.import_id)
-            return self._run(
-                client_calls.wait_for_import(
-                    dataset_id,
-                    target.import_id,
-                    clock=time.monotonic,
-                    timeout_seconds=timeout_seconds,
-                    size_bytes=upload.size_bytes,
-                    progress=progress,
-                )
+            waiting = client_calls.wait_for_import(
+                dataset_id,
+                target.import_id,
+                clock=time.monotonic,
+                timeout_seconds=timeout_seconds,
+                size_bytes=upload.size_bytes,
+                progress=progress,
             )
+            return self._run(waiting)
+
+    def wait_for_import(
+        self,
+        dataset_id: Id,
+        import_id: Id,
+        *,
+        timeout_seconds: float | None = None,
+        progress: OnProgress | None = None,
+    ) -> ImportBody:
+        """Until the import has ended, or waits for a schema. Raises `ImportUnfinished` after `timeout_seconds`."""
+        waiting = client_calls.wait_for_import(
+            dataset_id,
+            import_id,
+            clock=time.monotonic,
+            timeout_seconds=timeout_seconds,
+            size_bytes=0,
+            progress=progress,
+        )
+        return self._run(waiting)
 
     def import_status(self, dataset_id: Id, import_id: Id, *, wait_seconds: float = 0) -> ImportBody:
         return self._run(client_calls.get_import(dataset_id, import_id, wait_seconds=wait_seconds))
@@ -144,20 +163,21 @@ class Client:
         """The accepted records, in their stable order."""
         return self._pages(DatapointBody, f"/datasets/{dataset_id}/datapoints")
 
-    def download_rejected(self, dataset_id: Id, import_id: Id, path: Path | str) -> None:
+    def download_rejected(self, dataset_id: Id, import_id: Id, path: Target) -> None:
         """Write the rejected records to a file, as they stood in the upload: mend it and import it."""
-        self._download(f"/datasets/{dataset_id}/imports/{import_id}/rejected", {}, Path(path))
+        self._download(Call("GET", f"/datasets/{dataset_id}/imports/{import_id}/rejected"), path)
 
-    def export(self, dataset_id: Id, path: Path | str, *, format: str) -> None:
+    def export(self, dataset_id: Id, path: Target, *, format: str) -> None:
         """Write all accepted records to a file: `parquet`, `jsonl`, `csv` or `arrow`."""
-        self._download(f"/datasets/{dataset_id}/export", {"format": format}, Path(path))
+        self._download(Call("GET", f"/datasets/{dataset_id}/export", params={"format": format}), path)
 
     def to_arrow(self, dataset_id: Id) -> "pa.Table":
         """All accepted records as one table in memory."""
         import pyarrow as pa
 
-        with self._stream(f"/datasets/{dataset_id}/export", {"format": "arrow"}) as response:
-            return pa.ipc.open_stream(b"".join(response.iter_bytes())).read_all()
+        buffer = io.BytesIO()
+        self._fetch(Call("GET", f"/datasets/{dataset_id}/export", params={"format": "arrow"}), buffer)
+        return pa.ipc.open_stream(buffer.getbuffer()).read_all()
 
     def to_polars(self, dataset_id: Id) -> "pl.DataFrame":
         import polars as pl
@@ -194,22 +214,49 @@ class Client:
             return result
 
     def _make(self, call: Call) -> Answer:
+        patience = Patience(call)
         with reachable(self._http):
-            for attempt in stamina.retry_context(on=backoff(call), attempts=ATTEMPTS, timeout=RETRY_SECONDS):
-                with attempt:
-                    response = self._http.request(**request_of(call))
-                    answer = Answer(response.status_code, response.headers, response.content)
+            while True:
+                try:
+                    response = self._http.request(content=_content_of(call), **request_of(call, self._token))
+                    answer = answer_of(response, response.content)
                     raise_for_answer(answer)
-        return answer
+                    return answer
+                except (httpx.TransportError, ApiError) as error:
+                    time.sleep(patience.pause_after(error))
 
-    def _download(self, path: str, params: dict[str, Any], target: Path) -> None:
-        with self._stream(path, params) as response, appears_whole(target) as file:
-            for block in response.iter_bytes():
-                file.write(block)
+    def _download(self, call: Call, target: Target) -> None:
+        with open_target(target) as file:
+            self._fetch(call, file)
 
-    @contextmanager
-    def _stream(self, path: str, params: dict[str, Any]) -> Iterator[httpx.Response]:
-        with reachable(self._http), self._http.stream("GET", BASE_PATH + path, params=params) as response:
-            if response.status_code >= 400:
-                raise_for_answer(Answer(response.status_code, response.headers, response.read()))
-            yield response
+    def _fetch(self, call: Call, file: IO[bytes]) -> None:
+        """An answer's body into a file; where it is cut off, once more from the start."""
+        start = file.tell() if file.seekable() else 0
+        patience = Patience(attempts_into(file, call))
+        with reachable(self._http):
+            while True:
+                try:
+                    with self._http.stream(**request_of(call, self._token)) as response:
+                        if not is_file(response):
+                            raise_for_answer(answer_of(response, response.read()))
+                        for block in response.iter_bytes():
+                            file.write(block)
+                        return
+                except (httpx.TransportError, ApiError) as error:
+                    pause = patience.pause_after(error)
+                    file.seek(start)
+                    file.truncate()
+                    time.sleep(pause)
+
+
+def _content_of(call: Call) -> Iterator[bytes] | None:
+    return None if call.content is None else _told(call.content(), call)
+
+
+def _told(blocks: Iterator[bytes], call: Call) -> Iterator[bytes]:
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block)
+        if call.on_sent is not None:
+            call.on_sent(done)

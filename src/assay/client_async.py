@@ -1,24 +1,37 @@
 """The Python client for asyncio: `Client`'s methods, to be awaited."""
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
-import stamina
 
 from assay import client_calls
-from assay.client import DEFAULT_WORKSPACE
-from assay.client_calls import BASE_PATH, Answer, ApiError, Body, Call, Calls, Id, OnProgress, raise_for_answer
-from assay.client_sources import Source, append_lines, open_source
-from assay.client_transport import ATTEMPTS, RETRY_SECONDS, appears_whole, backoff, reachable, request_of, settings
-from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, SchemaBody
+from assay.client import DEFAULT_WORKSPACE, Target
+from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnProgress, raise_for_answer
+from assay.client_retries import Patience
+from assay.client_sources import Source, open_source
+from assay.client_tables import append_lines
+from assay.client_transport import (
+    answer_of,
+    attempts_into,
+    is_file,
+    open_target,
+    plain,
+    reachable,
+    request_of,
+    settings,
+    token_of,
+)
+from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, MigrationBody, SchemaBody
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
 Result = TypeVar("Result")
@@ -34,7 +47,8 @@ class AsyncClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(transport=transport, **settings(base_url, token))
+        self._token = token_of(token)
+        self._http = httpx.AsyncClient(transport=transport, **settings(base_url))
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,6 +78,9 @@ class AsyncClient:
     async def set_schema(self, dataset_id: Id, schema: Any) -> DatasetBody:
         return await self._run(client_calls.set_schema(dataset_id, schema))
 
+    async def migration(self, dataset_id: Id, job_id: Id) -> MigrationBody:
+        return await self._run(client_calls.get_migration(dataset_id, job_id))
+
     async def delete_dataset(self, dataset_id: Id) -> None:
         await self._run(client_calls.delete_dataset(dataset_id))
 
@@ -77,22 +94,40 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         progress: OnProgress | None = None,
     ) -> ImportBody:
-        """As `Client.import_file`."""
-        with open_source(source, filename=filename) as upload:
+        """As `Client.import_file`; `progress` is called on the event loop."""
+        with ExitStack() as stack:
+            upload = await asyncio.to_thread(stack.enter_context, open_source(source, filename=filename))
             target = await self._run(client_calls.start_upload(dataset_id, upload.filename))
             await self._run(client_calls.put_upload(target, upload, progress=progress))
             if not wait:
                 return await self.import_status(dataset_id, target.import_id)
-            return await self._run(
-                client_calls.wait_for_import(
-                    dataset_id,
-                    target.import_id,
-                    clock=time.monotonic,
-                    timeout_seconds=timeout_seconds,
-                    size_bytes=upload.size_bytes,
-                    progress=progress,
-                )
+            waiting = client_calls.wait_for_import(
+                dataset_id,
+                target.import_id,
+                clock=time.monotonic,
+                timeout_seconds=timeout_seconds,
+                size_bytes=upload.size_bytes,
+                progress=progress,
             )
+            return await self._run(waiting)
+
+    async def wait_for_import(
+        self,
+        dataset_id: Id,
+        import_id: Id,
+        *,
+        timeout_seconds: float | None = None,
+        progress: OnProgress | None = None,
+    ) -> ImportBody:
+        waiting = client_calls.wait_for_import(
+            dataset_id,
+            import_id,
+            clock=time.monotonic,
+            timeout_seconds=timeout_seconds,
+            size_bytes=0,
+            progress=progress,
+        )
+        return await self._run(waiting)
 
     async def import_status(self, dataset_id: Id, import_id: Id, *, wait_seconds: float = 0) -> ImportBody:
         return await self._run(client_calls.get_import(dataset_id, import_id, wait_seconds=wait_seconds))
@@ -140,45 +175,74 @@ class AsyncClient:
             return result
 
     async def _make(self, call: Call) -> Answer:
+        patience = Patience(call)
         with reachable(self._http):
-            async for attempt in stamina.retry_context(on=backoff(call), attempts=ATTEMPTS, timeout=RETRY_SECONDS):
-                with attempt:
-                    request = request_of(call)
-                    if request["content"] is not None:
-                        request["content"] = _off_loop(request["content"])
-                    response = await self._http.request(**request)
-                    answer = Answer(response.status_code, response.headers, response.content)
+            while True:
+                try:
+                    response = await self._http.request(content=_content_of(call), **request_of(call, self._token))
+                    answer = answer_of(response, response.content)
                     raise_for_answer(answer)
-        return answer
+                    return answer
+                except (httpx.TransportError, ApiError) as error:
+                    await asyncio.sleep(patience.pause_after(error))
 
-    async def download_rejected(self, dataset_id: Id, import_id: Id, path: Path | str) -> None:
-        await self._download(f"/datasets/{dataset_id}/imports/{import_id}/rejected", {}, Path(path))
+    async def download_rejected(self, dataset_id: Id, import_id: Id, path: Target) -> None:
+        await self._download(Call("GET", f"/datasets/{dataset_id}/imports/{import_id}/rejected"), path)
 
-    async def export(self, dataset_id: Id, path: Path | str, *, format: str) -> None:
-        await self._download(f"/datasets/{dataset_id}/export", {"format": format}, Path(path))
+    async def export(self, dataset_id: Id, path: Target, *, format: str) -> None:
+        await self._download(Call("GET", f"/datasets/{dataset_id}/export", params={"format": format}), path)
 
     async def to_arrow(self, dataset_id: Id) -> "pa.Table":
         import pyarrow as pa
 
-        async with self._stream(f"/datasets/{dataset_id}/export", {"format": "arrow"}) as response:
-            return pa.ipc.open_stream(await response.aread()).read_all()
+        buffer = io.BytesIO()
+        await self._fetch(Call("GET", f"/datasets/{dataset_id}/export", params={"format": "arrow"}), buffer)
+        return pa.ipc.open_stream(buffer.getbuffer()).read_all()
 
-    async def _download(self, path: str, params: dict[str, Any], target: Path) -> None:
-        async with self._stream(path, params) as response:
-            with appears_whole(target) as file:
-                async for block in response.aiter_bytes():
-                    await asyncio.to_thread(file.write, block)
+    async def to_polars(self, dataset_id: Id) -> "pl.DataFrame":
+        import polars as pl
 
-    @asynccontextmanager
-    async def _stream(self, path: str, params: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        frame = pl.from_arrow(plain(await self.to_arrow(dataset_id)))
+        assert isinstance(frame, pl.DataFrame)  # of a table it is never a Series
+        return frame
+
+    async def to_pandas(self, dataset_id: Id) -> "pd.DataFrame":
+        frame: pd.DataFrame = plain(await self.to_arrow(dataset_id)).to_pandas()
+        return frame
+
+    async def _download(self, call: Call, target: Target) -> None:
+        with open_target(target) as file:
+            await self._fetch(call, file)
+
+    async def _fetch(self, call: Call, file: IO[bytes]) -> None:
+        """An answer's body into a file; where it is cut off, once more from the start."""
+        start = file.tell() if file.seekable() else 0
+        patience = Patience(attempts_into(file, call))
         with reachable(self._http):
-            async with self._http.stream("GET", BASE_PATH + path, params=params) as response:
-                if response.status_code >= 400:
-                    raise_for_answer(Answer(response.status_code, response.headers, await response.aread()))
-                yield response
+            while True:
+                try:
+                    async with self._http.stream(**request_of(call, self._token)) as response:
+                        if not is_file(response):
+                            raise_for_answer(answer_of(response, await response.aread()))
+                        async for block in response.aiter_bytes():
+                            await asyncio.to_thread(file.write, block)
+                        return
+                except (httpx.TransportError, ApiError) as error:
+                    pause = patience.pause_after(error)
+                    file.seek(start)
+                    file.truncate()
+                    await asyncio.sleep(pause)
 
 
-async def _off_loop(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Reads a file's blocks in a thread, so that a slow disk doesn't stop the event loop."""
+def _content_of(call: Call) -> AsyncIterator[bytes] | None:
+    return None if call.content is None else _told(call.content(), call)
+
+
+async def _told(blocks: Iterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    """The blocks, read in a thread, so that a slow disk doesn't stop the event loop."""
+    done = 0
     while (block := await asyncio.to_thread(next, blocks, None)) is not None:
         yield block
+        done += len(block)
+        if call.on_sent is not None:
+            call.on_sent(done)

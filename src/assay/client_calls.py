@@ -4,11 +4,17 @@ So the client and the async client, which only differ in how a call is made, sha
 what an answer means, when an import is done. Knows the wire's bodies, and no HTTP library but its answers' shape.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from assay.wire import (
     AppendBody,
@@ -18,6 +24,7 @@ from assay.wire import (
     ErrorBody,
     ImportBody,
     ImportErrorBody,
+    MigrationBody,
     Page,
     SchemaBody,
     UploadUrlBody,
@@ -26,23 +33,40 @@ from assay.wire import (
 BASE_PATH = "/api/v1/data-collection"
 SETTLED = {"complete", "partial", "failed", "pending_schema"}
 LONGEST_WAIT_SECONDS = 20.0
+WAITING_ATTEMPTS = 20  # who waits for an import waits for a service that is started again, too
 PAGE_SIZE = 1000
+STORE_FAULT = re.compile(rb"<Error>.*?<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 
 Result = TypeVar("Result")
 Body = TypeVar("Body", DatapointBody, DatasetBody, ImportBody, ImportErrorBody)
+Model = TypeVar("Model", bound=BaseModel)
 Id = UUID | str
 
 
 class ApiError(Exception):
-    """The service refused a call: `status`, the stable `error_code`, what it said, and the request's id in its log."""
+    """The service refused a call: `status`, the stable `error_code`, what it said, and the request's id in its log.
+
+    `error_code` is 0 where the answer came from something else than the service: a proxy, or another server.
+    """
+
+    retry_after_seconds: float | None = None
+    # An earlier attempt at the same call was never answered, and may have been carried out.
+    follows_lost_answer: bool = False
 
     def __init__(self, *, status: int, error_code: int, title: str, detail: Any, request_id: str | None) -> None:
-        super().__init__(f"{title} ({status}, error code {error_code}): {_sentence(detail)}")
+        code = f", error code {error_code}" if error_code else ""
+        request = f" [request {request_id}]" if request_id else ""
+        super().__init__(f"{title} ({status}{code}): {_sentence(detail)}{request}")
         self.status = status
         self.error_code = error_code
         self.title = title
         self.detail = detail
         self.request_id = request_id
+
+    def __reduce__(self) -> Any:
+        """Comes back whole from another process: the default forgets what it was made of."""
+        names = ("status", "error_code", "title", "detail", "request_id")
+        return partial(ApiError, **{name: getattr(self, name) for name in names}), ()
 
 
 class ServiceUnreachable(Exception):
@@ -53,14 +77,21 @@ class ImportUnfinished(Exception):
     """Waiting took longer than was allowed; the import goes on. `job` is how it stood."""
 
     def __init__(self, job: ImportBody) -> None:
-        super().__init__(f"The import {job.import_id} is still {job.status}; it goes on without this client.")
+        super().__init__(job)
         self.job = job
+
+    def __str__(self) -> str:
+        return f"The import {self.job.import_id} is still {self.job.status}; it goes on without this client."
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an import is. `stage` is `uploading`, then `processing`; bytes of the file done, and in all."""
+    """How far an import is. `stage` is `uploading`, then `processing`; bytes of the file done, and in all.
 
+    An upload that has to be repeated begins again at 0.
+    """
+
+    import_id: UUID
     stage: str
     done_bytes: int
     total_bytes: int
@@ -74,13 +105,15 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     content: bytes
+    server: str
 
 
 @dataclass(frozen=True)
 class Call:
     """One request. `path` is below the API's base path, or a whole URL, which is called without the token.
 
-    A call that is not `is_repeatable` is repeated only where it surely was never received.
+    A call that is not `is_repeatable` is repeated only where it surely was never received. `on_sent` is told how many
+    bytes of the content are sent.
     """
 
     method: str
@@ -91,6 +124,8 @@ class Call:
     headers: Mapping[str, str] | None = None
     is_repeatable: bool = True
     timeout_seconds: float = 60.0
+    attempts: int = 5
+    on_sent: Callable[[int], None] | None = None
 
 
 Calls = Generator[Call, Answer, Result]
@@ -106,97 +141,139 @@ class Upload:
 
 
 def raise_for_answer(answer: Answer) -> None:
-    """Raises `ApiError` for a status of 400 and more, whatever stands in the body."""
-    if answer.status < 400:
+    """Raises `ApiError` for every status but 2xx, and for a web page, whatever its status."""
+    if 200 <= answer.status < 300 and not _is_page(answer):
         return
-    request_id = answer.headers.get("x-request-id")
     try:
-        error = ErrorBody.model_validate_json(answer.content).error
+        error = body_of(ErrorBody, answer).error
     except ValueError:
-        detail = "the answer is none of this API's; is the base URL right?"
-        raise ApiError(
-            status=answer.status, error_code=0, title="Unexpected answer", detail=detail, request_id=request_id
-        ) from None
-    raise ApiError(
+        raise _unexpected(answer) from None
+    refusal = ApiError(
         status=error.status,
         error_code=error.error_code,
         title=error.title,
         detail=error.detail,
-        request_id=request_id,
+        request_id=answer.headers.get("x-request-id"),
     )
+    refusal.retry_after_seconds = _retry_after(answer)
+    raise refusal
+
+
+def body_of(kind: type[Model], answer: Answer) -> Model:
+    """The answer's body. Raises `ApiError` if it is none of this API's."""
+    try:
+        return kind.model_validate_json(answer.content)
+    except ValueError:
+        raise _unexpected(answer) from None
+
+
+def _is_page(answer: Answer) -> bool:
+    return answer.headers.get("content-type", "").lower().startswith("text/html")
+
+
+def _unexpected(answer: Answer) -> ApiError:
+    store_fault = STORE_FAULT.search(answer.content)
+    if store_fault is not None:
+        title, detail = "The object store refused", b": ".join(store_fault.groups()).decode(errors="replace")
+    elif answer.status >= 500:
+        title, detail = "Unexpected answer", f"something before the service answered at {answer.server}; is it running?"
+    else:
+        what = "a web page" if _is_page(answer) else "something"
+        detail = f"{answer.server} answered with {what} that is not of Assay's API; is the base URL right?"
+        title = "Unexpected answer"
+    request_id = answer.headers.get("x-request-id")
+    error = ApiError(status=answer.status, error_code=0, title=title, detail=detail, request_id=request_id)
+    error.retry_after_seconds = _retry_after(answer)
+    return error
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds, from the header's number or date (RFC 9110, 10.2.3)."""
+    text = answer.headers.get("retry-after", "")
+    try:
+        if text.isascii() and text.isdecimal():
+            return float(text)
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def create_dataset(name: str, *, workspace_id: str, schema: Any | None) -> Calls[DatasetBody]:
     body = {"name": name, "workspace_id": workspace_id} | ({} if schema is None else {"schema": schema})
-    return DatasetBody.model_validate_json((yield Call("POST", "/datasets", json=body, is_repeatable=False)).content)
+    return body_of(DatasetBody, (yield Call("POST", "/datasets", json=body, is_repeatable=False)))
 
 
 def get_dataset(dataset_id: Id) -> Calls[DatasetBody]:
-    return DatasetBody.model_validate_json((yield Call("GET", f"/datasets/{dataset_id}")).content)
+    return body_of(DatasetBody, (yield Call("GET", f"/datasets/{dataset_id}")))
 
 
 def dataset_status(dataset_id: Id) -> Calls[str]:
     answer = yield Call("GET", f"/datasets/{dataset_id}/status")
-    return DatasetStatusBody.model_validate_json(answer.content).status
+    return body_of(DatasetStatusBody, answer).status
 
 
 def set_schema(dataset_id: Id, schema: Any) -> Calls[DatasetBody]:
     answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema})
-    return DatasetBody.model_validate_json(answer.content)
+    return body_of(DatasetBody, answer)
 
 
 def delete_dataset(dataset_id: Id) -> Calls[None]:
-    yield Call("DELETE", f"/datasets/{dataset_id}")
+    try:
+        yield Call("DELETE", f"/datasets/{dataset_id}")
+    except ApiError as error:
+        if error.status != 404 or not error.follows_lost_answer:
+            raise
+
+
+def get_migration(dataset_id: Id, job_id: Id) -> Calls[MigrationBody]:
+    answer = yield Call("GET", f"/datasets/{dataset_id}/schema-migrations/{job_id}")
+    return body_of(MigrationBody, answer)
 
 
 def append(dataset_id: Id, body: bytes) -> Calls[AppendBody]:
     # Repeating an append writes nothing twice, so this may be tried again.
     headers = {"Content-Type": "application/x-ndjson", "Content-Length": str(len(body))}
     answer = yield Call("POST", f"/datasets/{dataset_id}/datapoints", content=lambda: iter([body]), headers=headers)
-    return AppendBody.model_validate_json(answer.content)
+    return body_of(AppendBody, answer)
 
 
-def get_import(dataset_id: Id, import_id: Id, *, wait_seconds: float = 0) -> Calls[ImportBody]:
+def get_import(dataset_id: Id, import_id: Id, *, wait_seconds: float = 0, attempts: int = 5) -> Calls[ImportBody]:
     path = f"/datasets/{dataset_id}/imports/{import_id}"
-    answer = yield Call("GET", path, params={"wait": wait_seconds}, timeout_seconds=wait_seconds + 30)
-    return ImportBody.model_validate_json(answer.content)
+    params = {"wait": wait_seconds} if wait_seconds else None
+    answer = yield Call("GET", path, params=params, timeout_seconds=wait_seconds + 30, attempts=attempts)
+    return body_of(ImportBody, answer)
 
 
 def cancel_import(dataset_id: Id, import_id: Id) -> Calls[ImportBody]:
     answer = yield Call("POST", f"/datasets/{dataset_id}/imports/{import_id}/cancel", is_repeatable=False)
-    return ImportBody.model_validate_json(answer.content)
+    return body_of(ImportBody, answer)
 
 
 def suggested_schema(dataset_id: Id, import_id: Id) -> Calls[SchemaBody]:
     answer = yield Call("GET", f"/datasets/{dataset_id}/imports/{import_id}/suggested-schema")
-    return SchemaBody.model_validate_json(answer.content)
+    return body_of(SchemaBody, answer)
 
 
 def start_upload(dataset_id: Id, filename: str) -> Calls[UploadUrlBody]:
     # Asking twice makes two imports of which one expires unused: harmless.
     answer = yield Call("GET", f"/datasets/{dataset_id}/upload-url/{quote(filename, safe='')}")
-    return UploadUrlBody.model_validate_json(answer.content)
+    return body_of(UploadUrlBody, answer)
 
 
 def put_upload(target: UploadUrlBody, upload: Upload, *, progress: OnProgress | None) -> Calls[None]:
     """The URL takes a file once and whole, so a cut upload may be repeated; one that had come through says so (409)."""
     headers = {"Content-Type": target.content_type, "Content-Length": str(upload.size_bytes)}
-    attempts = 0
 
-    def content() -> Iterator[bytes]:
-        nonlocal attempts
-        attempts += 1
-        done = 0
-        for block in upload.read():
-            yield block
-            done += len(block)
-            if progress is not None:
-                progress(Progress("uploading", done, upload.size_bytes))
+    def on_sent(done: int) -> None:
+        if progress is not None:
+            progress(Progress(target.import_id, "uploading", done, upload.size_bytes))
 
+    on_sent(0)
+    call = Call("PUT", target.upload_url, content=upload.read, headers=headers, timeout_seconds=300, on_sent=on_sent)
     try:
-        yield Call("PUT", target.upload_url, content=content, headers=headers, timeout_seconds=300)
+        yield call
     except ApiError as error:
-        if error.status != 409 or attempts < 2:
+        if error.status != 409 or not error.follows_lost_answer:
             raise
 
 
@@ -214,9 +291,9 @@ def wait_for_import(
     longest = LONGEST_WAIT_SECONDS if progress is None else 0.5
     while True:
         left = longest if deadline is None else max(0.0, min(longest, deadline - clock()))
-        job = yield from get_import(dataset_id, import_id, wait_seconds=left)
+        job = yield from get_import(dataset_id, import_id, wait_seconds=left, attempts=WAITING_ATTEMPTS)
         if progress is not None and job.processed_offset is not None:
-            progress(Progress("processing", job.processed_offset, max(size_bytes, job.processed_offset)))
+            progress(Progress(job.import_id, "processing", job.processed_offset, max(size_bytes, job.processed_offset)))
         if job.status in SETTLED:
             return job
         if deadline is not None and clock() >= deadline:
@@ -225,7 +302,7 @@ def wait_for_import(
 
 def get_page(kind: type[Body], path: str, cursor: str | None) -> Calls[Page[Body]]:
     params = {"limit": PAGE_SIZE} | ({} if cursor is None else {"cursor": cursor})
-    return Page[kind].model_validate_json((yield Call("GET", path, params=params)).content)  # type: ignore[valid-type]
+    return body_of(Page[kind], (yield Call("GET", path, params=params)))  # type: ignore[valid-type]
 
 
 def _sentence(detail: Any) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from assay.client_calls import Upload
+from assay.client_tables import write_lines
 
 Source = Any
 """A path, a binary file object, a pandas or Polars DataFrame, or an Arrow table."""
 
 BLOCK_BYTES = 1024 * 1024
-BATCH_ROWS = 8192
 
 
 @contextmanager
@@ -27,15 +27,19 @@ def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
         with path.open("rb") as file:
             yield _of_file(file, filename or path.name)
     elif hasattr(source, "read"):
-        name = filename or Path(str(getattr(source, "name", ""))).name
+        given = getattr(source, "name", None)  # of an opened descriptor it is a number
+        name = filename or (Path(given).name if isinstance(given, str) else "")
         if not name:
             raise TypeError("Give the file object's name as filename=, ending in .csv or .jsonl.")
         with _seekable(source) as file:
             yield _of_file(file, name)
     else:
+        name = filename or "table.jsonl"
+        if not name.lower().endswith(".jsonl"):
+            raise ValueError(f"A table is sent as JSON Lines: its filename must end in .jsonl, and {name!r} does not.")
         with tempfile.TemporaryFile() as file:
-            write_lines(as_arrow(source), file)
-            yield _of_file(file, filename or "table.jsonl")
+            write_lines(source, file)
+            yield _of_file(file, name)
 
 
 def _of_file(file: IO[bytes], filename: str) -> Upload:
@@ -61,42 +65,3 @@ def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
         while block := file.read(BLOCK_BYTES):
             copy.write(block)
         yield copy
-
-
-def as_arrow(source: Any) -> Any:
-    """A DataFrame or table as an Arrow table; times without a zone are taken for UTC."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(source, pa.Table):
-        table = source
-    elif type(source).__module__.startswith("pandas"):
-        table = pa.Table.from_pandas(source, preserve_index=False)
-    elif hasattr(source, "__arrow_c_stream__"):
-        table = pa.table(source)
-    else:
-        raise TypeError(f"Can't import a {type(source).__name__}: give a path, a file object, a DataFrame or a table.")
-    for index, column in enumerate(table.schema):
-        if pa.types.is_timestamp(column.type) and column.type.tz is None:
-            table = table.set_column(index, column.name, pc.assume_timezone(table.column(index), "UTC"))
-    return table
-
-
-def write_lines(table: Any, file: IO[bytes]) -> None:
-    """A table as JSON Lines; null values are left out, as they mean absence."""
-    import msgspec
-
-    encode = msgspec.json.Encoder().encode
-    for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-        lines = [
-            encode({key: value for key, value in row.items() if value is not None and value == value})
-            for row in batch.to_pylist()
-        ]
-        file.write(b"\n".join([*lines, b""]))
-
-
-def append_lines(records: list[dict[str, Any]]) -> bytes:
-    """Records as the body of an append."""
-    import msgspec
-
-    return msgspec.json.Encoder().encode_lines(records)

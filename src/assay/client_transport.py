@@ -1,62 +1,63 @@
-"""How a call becomes a request: addresses, tokens, what may be tried again. Shared by both clients."""
+"""How a call becomes a request, and a response an answer: addresses, tokens, files. Shared by both clients."""
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import httpx
 
 from assay import __version__
-from assay.client_calls import BASE_PATH, ApiError, Call, ServiceUnreachable
+from assay.client_calls import BASE_PATH, Answer, Call, ServiceUnreachable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ATTEMPTS = 5
-RETRY_SECONDS = 60
-BUSY = {429, 502, 503, 504}
-# What fails before the service can have received the call.
-NEVER_RECEIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+CONNECT_SECONDS = 10.0
 
 
-def settings(base_url: str | None, token: str | None) -> dict[str, Any]:
-    address = base_url or os.environ.get("ASSAY_URL", "http://127.0.0.1:8000")
-    secret = token or os.environ.get("ASSAY_TOKEN", "")
-    if not secret:
-        raise ValueError("Give a token, or set ASSAY_TOKEN; 'assay token create' makes one.")
-    headers = {"Authorization": f"Token {secret}", "User-Agent": f"assay-python/{__version__}"}
-    return {"base_url": address.rstrip("/"), "headers": headers}
+def settings(base_url: str | None) -> dict[str, Any]:
+    """What an HTTP client is made with. The token is not among it: it goes with the calls to the API alone."""
+    address = (base_url or os.environ.get("ASSAY_URL") or "http://127.0.0.1:8000").strip().rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        raise ValueError(f"The base URL must begin with http:// or https://, and {address!r} does not.")
+    headers = {"User-Agent": f"assay-python/{__version__}"}
+    return {"base_url": address.removesuffix(BASE_PATH), "headers": headers}
 
 
-def request_of(call: Call) -> dict[str, Any]:
+def token_of(token: str | None) -> str:
+    """The token given, or the environment's. One that can't be sent is refused here: later, the fault would show it."""
+    text = (token or os.environ.get("ASSAY_TOKEN", "")).strip()
+    if not text:
+        raise ValueError("Give a token, or set ASSAY_TOKEN; 'assay token create' makes one, beside the service.")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("The token has letters that no token has. Was it copied whole, and nothing else with it?")
+    return text
+
+
+def request_of(call: Call, token: str) -> dict[str, Any]:
+    """All of a request but its content."""
     headers = dict(call.headers or {})
     is_whole_url = call.path.startswith(("http://", "https://"))
-    if is_whole_url:
-        # The URL is signed, and may lead to another host: the token must not go there. An object store refuses it too.
-        headers["Authorization"] = ""
+    if not is_whole_url:
+        # A whole URL is signed, and may lead to another host: the token must not go there. An object store refuses it.
+        headers["Authorization"] = f"Token {token}"
     return {
         "method": call.method,
         "url": call.path if is_whole_url else BASE_PATH + call.path,
         "params": call.params,
         "json": call.json,
-        "content": None if call.content is None else call.content(),
         "headers": headers,
-        "timeout": call.timeout_seconds,
+        "timeout": httpx.Timeout(call.timeout_seconds, connect=CONNECT_SECONDS),
     }
 
 
-def backoff(call: Call) -> Callable[[Exception], bool | float]:
-    """Whether an error may be met by trying again, or after how many seconds."""
-
-    def decide(error: Exception) -> bool | float:
-        if isinstance(error, httpx.TransportError):
-            return call.is_repeatable or isinstance(error, NEVER_RECEIVED)
-        return call.is_repeatable and isinstance(error, ApiError) and error.status in BUSY
-
-    return decide
+def answer_of(response: httpx.Response, content: bytes) -> Answer:
+    url = response.request.url
+    return Answer(response.status_code, response.headers, content, f"{url.scheme}://{url.netloc.decode()}")
 
 
 @contextmanager
@@ -64,20 +65,39 @@ def reachable(http: httpx.Client | httpx.AsyncClient) -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as error:
-        message = f"No answer from {http.base_url}: {error or type(error).__name__}. Is the service running there?"
+        address = http.base_url.copy_with(username=None, password=None)
+        message = f"No answer from {address}: {error or type(error).__name__}. Is the service running there?"
         raise ServiceUnreachable(message) from error
 
 
+def is_file(response: httpx.Response) -> bool:
+    """Whether a download begins; otherwise the answer says why not."""
+    return response.is_success and not response.headers.get("content-type", "").lower().startswith("text/html")
+
+
 @contextmanager
-def appears_whole(target: Path) -> Iterator[IO[bytes]]:
-    """A file that has its name only once it is complete."""
-    partial = target.with_name(target.name + ".partial")
+def open_target(target: Path | str | IO[bytes]) -> Iterator[IO[bytes]]:
+    """The file to download into. One that is named appears under its name only once it is complete."""
+    if not isinstance(target, str | Path):
+        yield target
+        return
+    path = Path(target)
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout: not ours to replace
+        with path.open("wb") as file:
+            yield file
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with partial.open("wb") as file:
             yield file
-        partial.replace(target)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def attempts_into(file: IO[bytes], call: Call) -> Call:
+    """The call, not to be repeated where what was written can't be taken back."""
+    return call if file.seekable() else replace(call, attempts=1)
 
 
 def plain(table: "pa.Table") -> "pa.Table":

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from assay.client_sources import Source, as_arrow, write_lines
+from assay.client_sources import Source, open_source
 from assay.kernel.check import Report, check_file
 from assay.schema import DatasetSchema, parse_schema
 
@@ -15,24 +15,27 @@ def check(
     source: Source,
     schema: DatasetSchema | dict[str, Any],
     *,
+    filename: str | None = None,
     accepted: Path | str | None = None,
     rejected: Path | str | None = None,
     processes: int = 1,
 ) -> Report:
-    """Check every record of a .csv or .jsonl path, a DataFrame or an Arrow table against a schema.
+    """Check every record of a .csv or .jsonl path, a file object, a DataFrame or an Arrow table against a schema.
 
-    `accepted` gets the accepted records as Parquet, each once; `rejected` the others as they stand. Raises
-    `errors.InvalidFields` for a schema that can't be used, `kernel.files.FileFault` for such a file. With more than one
-    of `processes`, a script must hold its own code behind `if __name__ == "__main__":`, as Python's pools need it.
+    `filename` is what a file object without a name is called, for its ending. `accepted` gets the accepted records as
+    Parquet, each once; `rejected` the others as they stand. Raises `errors.InvalidFields` for a schema that can't be
+    used, `kernel.files.FileFault` for such a file. With more than one of `processes`, a script must hold its own code
+    behind `if __name__ == "__main__":`, as Python's pools need it.
     """
     dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema)
     if isinstance(source, str | Path):
         path = Path(source)
         return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = Path(folder) / "table.jsonl"
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder, open_source(source, filename=filename) as upload:
+        # By a name of our own: the source's may be anything. Its ending says what is in it.
+        path = Path(folder) / ("source" + Path(upload.filename).suffix)
         with path.open("wb") as file:
-            write_lines(as_arrow(source), file)
+            file.writelines(upload.read())
         return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)
 
 

@@ -1,0 +1,133 @@
+"""DataFrames, Arrow tables and lists of records as JSON Lines, as an import takes them.
+
+What JSON can't say is settled here: NaN is absence, as null is; a time without a zone is taken for UTC; an infinity
+becomes a text, so that it is rejected and not lost; bytes are refused.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO, Any
+
+BATCH_ROWS = 8192
+
+
+def write_lines(source: Any, file: IO[bytes]) -> None:
+    """Each row as an object; null values are left out, as they mean absence.
+
+    Raises `TypeError` for what is no table, or has columns that can't be told apart or can't be sent.
+    """
+    import msgspec
+
+    encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain_value).encode
+    for rows in _batches(source):
+        lines = [
+            encode({key: _told(value) for key, value in row.items() if value is not None and value == value})
+            for row in rows
+        ]
+        file.write(b"\n".join([*lines, b""]))
+
+
+def append_lines(records: list[dict[str, Any]]) -> bytes:
+    """Records as the body of an append."""
+    import msgspec
+
+    encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain_value).encode
+    return b"".join(encode({key: _told(value) for key, value in record.items()}) + b"\n" for record in records)
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
+    import pyarrow as pa
+
+    if type(source).__module__.startswith("pandas") and hasattr(source, "columns"):
+        _refuse_repeated([str(name) for name in source.columns])
+        try:
+            table = pa.Table.from_pandas(source, preserve_index=False)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            yield from _mixed_rows(source)  # numbers and texts in one column: the import tells which are wrong
+            return
+    elif isinstance(source, pa.Table):
+        table = source
+    elif hasattr(source, "__arrow_c_stream__") and hasattr(source, "schema"):
+        table = pa.table(source)
+    else:
+        raise TypeError(
+            f"Can't import a {type(source).__name__}: give a path, a binary file object, "
+            "a pandas or Polars DataFrame, or an Arrow table."
+        )
+    for batch in _sendable(table).to_batches(max_chunksize=BATCH_ROWS):
+        yield batch.to_pylist()
+
+
+def _sendable(table: Any) -> Any:
+    """The table with times that Python's types can hold. Raises `TypeError` where a column can't be sent."""
+    import pyarrow as pa
+
+    _refuse_repeated(table.column_names)
+    for column in table.schema:
+        if _holds_bytes(column.type):
+            raise TypeError(f"Column {column.name!r} holds bytes, which JSON has no form for: make them a text first.")
+    schema = pa.schema([column.with_type(_with_zone(column.type)) for column in table.schema])
+    return table if schema.equals(table.schema) else table.cast(schema, safe=False)
+
+
+def _refuse_repeated(names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TypeError(f"More than one column is named {', '.join(map(repr, repeated))}: rename them.")
+
+
+def _holds_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    is_bytes = is_bytes or pa.types.is_fixed_size_binary(kind)
+    return is_bytes or any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _with_zone(kind: Any) -> Any:
+    """The type with all times in microseconds, and with a zone."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz or "UTC")
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_with_zone(kind.value_type)))
+    if pa.types.is_struct(kind):
+        fields = [kind.field(index) for index in range(kind.num_fields)]
+        return pa.struct([field.with_type(_with_zone(field.type)) for field in fields])
+    return kind
+
+
+def _mixed_rows(frame: Any) -> Iterator[list[dict[str, Any]]]:
+    names = [str(name) for name in frame.columns]
+    for start in range(0, len(frame), BATCH_ROWS):
+        part = frame.iloc[start : start + BATCH_ROWS]
+        columns = [_values(part.iloc[:, index], name) for index, name in enumerate(names)]
+        yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(column: Any, name: str) -> list[Any]:
+    absent = column.isna()
+    values = [None if gone else value for value, gone in zip(column.tolist(), absent.tolist(), strict=True)]
+    if any(isinstance(value, bytes | bytearray | memoryview) for value in values):
+        raise TypeError(f"Column {name!r} holds bytes, which JSON has no form for: make them a text first.")
+    return values
+
+
+def _plain_value(value: Any) -> Any:
+    """What a library's own scalar or array is in Python."""
+    if isinstance(value, datetime):  # pandas has a kind of its own
+        return datetime.fromisoformat(value.isoformat(timespec="microseconds"))
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"Can't send a {type(value).__name__}: make it a number, a text, a list or a dict first.")

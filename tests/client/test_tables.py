@@ -1,0 +1,163 @@
+"""DataFrames and Arrow tables: what goes in comes out again, and what can't go in is told clearly."""
+
+import io
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from assay import Client
+from assay.client_tables import append_lines, write_lines
+
+TYPES: dict[str, Any] = {
+    "fields": {
+        "whole": {"type": "integer"},
+        "part": {"type": "number"},
+        "flag": {"type": "boolean"},
+        "day": {"type": "date"},
+        "moment": {"type": "datetime"},
+        "price": {"type": "number"},
+        "kind": {"type": "text"},
+        "nested": {"type": "json"},
+    }
+}
+MOMENT = datetime(2026, 3, 29, 1, 30, 0, 250_000, tzinfo=UTC)
+VALUES: dict[str, list[Any]] = {
+    "whole": [1, None, -(2**62)],
+    "part": [0.1, None, 1e-300],
+    "flag": [True, None, False],
+    "day": [date(2026, 2, 28), None, date(1969, 12, 31)],
+    "moment": [MOMENT, None, MOMENT.replace(year=1969)],
+    "price": [Decimal("19.99"), None, Decimal("-0.01")],
+    "kind": ["a", None, "b\n\u2028ä"],
+    "nested": [{"list": [1, 2], "none": None}, None, {"list": [], "none": "x"}],
+}
+CAME_BACK = {**VALUES, "price": [19.99, None, -0.01]}
+
+
+def lines_of(source: Any) -> list[dict[str, Any]]:
+    file = io.BytesIO()
+    write_lines(source, file)
+    return [json.loads(line) for line in file.getvalue().splitlines()]
+
+
+def frames() -> dict[str, Any]:
+    table = pa.table({**VALUES, "kind": pa.array(VALUES["kind"]).dictionary_encode()})
+    numpy_types = pd.DataFrame({**VALUES, "kind": pd.Categorical(VALUES["kind"])})
+    return {
+        "arrow": table,
+        "polars": pl.DataFrame(VALUES, schema_overrides={"kind": pl.Categorical()}),
+        "pandas": numpy_types.astype({"whole": "Int64"}),
+        "pandas-arrow": table.to_pandas(types_mapper=pd.ArrowDtype),
+    }
+
+
+@pytest.mark.parametrize("library", ["arrow", "polars", "pandas", "pandas-arrow"])
+def test_table_comes_back_as_it_went_in(sync_client: Client, name: str, library: str) -> None:
+    dataset = sync_client.create_dataset(name, schema=TYPES)
+    job = sync_client.import_file(dataset.id, frames()[library])
+    assert (job.status, job.accepted_count, job.filename) == ("complete", 3, "table.jsonl"), job
+    table = sync_client.to_arrow(dataset.id)
+    found = {field: table.column(field).to_pylist() for field in VALUES}
+    found["nested"] = [None if text is None else json.loads(text) for text in found["nested"]]
+    assert found == CAME_BACK
+    assert table.schema.field("moment").type == pa.timestamp("us", "UTC")
+    assert table.schema.field("day").type == pa.date32()
+
+
+def test_accepted_records_are_the_same_in_every_library(client: Any, name: str) -> None:
+    dataset = client.create_dataset(name, schema=TYPES)
+    client.import_file(dataset.id, frames()["polars"])
+    in_polars, in_pandas = client.to_polars(dataset.id), client.to_pandas(dataset.id)
+    wanted = {field: values for field, values in CAME_BACK.items() if field != "nested"}
+    assert in_polars.select(list(wanted)).to_dict(as_series=False) == wanted
+    assert in_polars.schema["moment"] == pl.Datetime("us", "UTC")
+    assert in_polars.schema["datapoint_id"] == pl.String
+    assert list(in_pandas["kind"].dropna()) == ["a", "b\n\u2028ä"]
+    assert in_pandas["moment"][0] == pd.Timestamp(MOMENT)
+    assert list(in_pandas["datapoint_id"]) == in_polars["datapoint_id"].to_list()
+    assert [str(point.id) for point in client.datapoints(dataset.id)] == in_polars["datapoint_id"].to_list()
+
+
+def test_time_without_a_zone_is_taken_for_utc_and_one_with_keeps_its_moment() -> None:
+    naive, zoned = datetime(2026, 1, 1, 12), datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
+    table = pa.table({"naive": [naive], "list": [[naive]], "struct": [{"at": naive}], "zoned": [zoned]})
+    for source in (table, pl.from_arrow(table), table.to_pandas()):
+        (line,) = lines_of(source)
+        assert line["naive"] == "2026-01-01T12:00:00Z"
+        assert datetime.fromisoformat(line["zoned"]) == zoned
+    assert lines_of(table)[0]["list"] == ["2026-01-01T12:00:00Z"]
+    assert lines_of(table)[0]["struct"] == {"at": "2026-01-01T12:00:00Z"}
+    assert append_lines([{"naive": naive}]) == b'{"naive":"2026-01-01T12:00:00Z"}\n'
+
+
+def test_nanoseconds_become_microseconds() -> None:
+    table = pa.table({"at": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))})
+    assert lines_of(table) == [{"at": "2023-11-14T22:13:20.123456Z"}]
+
+
+def test_nan_is_absence_and_infinity_is_not_lost() -> None:
+    values = [1.5, float("nan"), float("inf"), float("-inf")]
+    wanted = [{"a": 1.5}, {}, {"a": "inf"}, {"a": "-inf"}]
+    for source in (pa.table({"a": values}), pl.DataFrame({"a": values}), pd.DataFrame({"a": values})):
+        assert lines_of(source) == wanted
+
+
+def test_infinity_is_rejected_with_its_reason(sync_client: Client, name: str) -> None:
+    dataset = sync_client.create_dataset(name, schema={"fields": {"a": {"type": "number"}}})
+    job = sync_client.import_file(dataset.id, pl.DataFrame({"a": [1.0, float("inf")]}))
+    assert [(error.record_index, error.reason) for error in job.errors or []] == [(1, "Value must be a number")]
+
+
+def test_pandas_whole_numbers_with_gaps_are_integers(sync_client: Client, name: str) -> None:
+    dataset = sync_client.create_dataset(name, schema={"fields": {"n": {"type": "integer"}}})
+    assert sync_client.import_file(dataset.id, pd.DataFrame({"n": [1, None, 3]})).status == "complete"
+    assert sync_client.to_arrow(dataset.id).column("n").to_pylist() == [1, None, 3]
+
+
+def test_column_of_mixed_values_is_judged_record_by_record(sync_client: Client, name: str) -> None:
+    frame = pd.DataFrame({"age": [30, "unknown", None, 2.0], "at": pd.to_datetime(["2026-01-01"] * 4)})
+    schema = {"fields": {"age": {"type": "integer", "required": True}, "at": {"type": "datetime"}}}
+    dataset = sync_client.create_dataset(name, schema=schema)
+    job = sync_client.import_file(dataset.id, frame)
+    assert [(error.record_index, error.reason) for error in job.errors or []] == [
+        (1, "Value must be an integer"),
+        (2, "Field is required"),
+    ]
+    assert sync_client.to_arrow(dataset.id).column("age").to_pylist() == [30, 2]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (pa.table({"a": [b"x"]}), "Column 'a' holds bytes"),
+        (pa.table({"a": [{"deep": [b"x"]}]}), "Column 'a' holds bytes"),
+        (pl.DataFrame({"a": [b"x"]}), "Column 'a' holds bytes"),
+        (pd.DataFrame({"a": [b"x"]}), "Column 'a' holds bytes"),
+        (pd.DataFrame({"a": [b"x", 1]}), "Column 'a' holds bytes"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "named 'a'"),
+        (pa.table([[1], [2]], names=["a", "a"]), "named 'a'"),
+        (pd.DataFrame({"a": [object(), 1]}), "Can't send a object"),
+        (pd.Series([1]), "Can't import a Series"),
+        (pl.Series([1]), "Can't import a Series"),
+        (pl.LazyFrame({"a": [1]}), "Can't import a LazyFrame"),
+        ([{"a": 1}], "Can't import a list"),
+        (None, "Can't import a NoneType"),
+        (io.StringIO("a\n1\n"), "binary mode"),
+        (io.BytesIO(b"a\n1\n"), "filename="),
+    ],
+)
+def test_what_can_not_be_sent_is_a_clear_type_error(sync_client: Client, source: Any, told: str) -> None:
+    more = {"filename": "a.csv"} if isinstance(source, io.StringIO) else {}
+    with pytest.raises(TypeError, match=told):
+        sync_client.import_file("00000000-0000-7000-8000-000000000000", source, **more)
+
+
+def test_table_under_the_name_of_a_csv_is_refused(sync_client: Client) -> None:
+    with pytest.raises(ValueError, match=r"must end in \.jsonl"):
+        sync_client.import_file("00000000-0000-7000-8000-000000000000", pa.table({"a": [1]}), filename="a.csv")
