@@ -26,11 +26,11 @@ from assay.kernel.arrays import int64_array
 from assay.kernel.chunks import Chunk, ChunkResult, ChunkTask, FileFault, check_chunk
 from assay.kernel.files import text_offset
 from assay.kernel.formats import FORMATS
-from assay.kernel.identity import Ids, ids_of_parquet
+from assay.kernel.identity import Ids
 from assay.kernel.known_ids import SortedIds, first_of_each, sorted_ids
 from assay.kernel.write import parquet_bytes
 from assay.operations import import_folder, require_dataset
-from assay.reading import StoredFile
+from assay.reading import read_ids
 from assay.schema import DatasetSchema, parse_schema
 from assay.storage.base import Storage
 
@@ -72,7 +72,7 @@ class KnownIds:
             if held is not None:
                 self._held.move_to_end(file.key)
                 return held
-        read = sorted_ids(ids_of_parquet(StoredFile(storage, file.key, size_bytes=file.size_bytes)))
+        read = sorted_ids(read_ids(storage, file.key, size_bytes=file.size_bytes))
         with self._lock:
             if file.key not in self._held and read.size_bytes <= self._max_bytes:
                 self._held[file.key] = read

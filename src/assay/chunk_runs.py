@@ -51,7 +51,7 @@ class ChunkOutcome:
 
 
 def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
-    storage = _storage(chunk.storage_url)
+    storage = stored_at(chunk.storage_url)
     place = chunk.task.chunk
     result = check_chunk(storage.read_range(chunk.upload_key, place.offset, place.length), chunk.task)
     name = f"part-{place.index:05d}.parquet"
@@ -79,7 +79,7 @@ def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
 
 def run_without_rows(storage_url: str, part: NewPart, row_indices: np.ndarray) -> NewPart | None:
     """Write a part again without some of its rows, beside the old one; None when nothing is left."""
-    storage = _storage(storage_url)
+    storage = stored_at(storage_url)
     rest = drop_rows(storage.read_range(part.key, 0, part.size_bytes), row_indices)
     if rest is None:
         return None
@@ -89,7 +89,8 @@ def run_without_rows(storage_url: str, part: NewPart, row_indices: np.ndarray) -
 
 
 @lru_cache(maxsize=4)
-def _storage(url: str) -> Storage:
+def stored_at(url: str) -> Storage:
+    """The storage at a URL, opened once a process."""
     return open_storage(url, signing_key=b"", base_url="")
 
 

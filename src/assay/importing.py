@@ -85,7 +85,7 @@ def import_file(
             on_progress(found.counts)
         parts = [part.result() if isinstance(part, Future) else part for part in found.parts]
     finally:
-        _end(part for part in found.parts if isinstance(part, Future))
+        end_futures(part for part in found.parts if isinstance(part, Future))
     return Outcome(
         counts=found.counts,
         errors=tuple(found.errors),
@@ -98,7 +98,7 @@ def import_file(
 def _in_order(
     plan: ImportPlan, *, storage: Storage, engine: Executor, chunks_at_once: int
 ) -> Iterator[tuple[Chunk, ChunkOutcome]]:
-    upload = _Upload(plan, storage)
+    upload = UploadReader(plan, storage)
     chunks = plan_chunks(
         upload.read,
         size_bytes=plan.size_bytes,
@@ -119,15 +119,15 @@ def _in_order(
         # The chunks read it too, the last of them after the planner was through.
         upload.check_version()
     finally:
-        _end(future for _, future in under_way)
+        end_futures(future for _, future in under_way)
 
 
-def _end(futures: Iterable[Future[Any]]) -> None:
+def end_futures(futures: Iterable[Future[Any]]) -> None:
     """Nothing of an attempt goes on writing when it has ended: what its files are is known by then."""
     wait([future for future in futures if not future.cancel()])
 
 
-class _Upload:
+class UploadReader:
     """Reads the upload for the planner, which passes over all of it, so that any change since the upload shows."""
 
     def __init__(self, plan: ImportPlan, storage: Storage) -> None:

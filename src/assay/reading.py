@@ -2,10 +2,11 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,13 @@ from assay.db import datasets
 from assay.db.engine import Database
 from assay.errors import ErrorCode, Unavailable
 from assay.jobs import Part
+from assay.kernel.identity import Ids, ids_of_parquet
+from assay.kernel.normalise import IDENTITY_COLUMNS, Kept, kept_of_table
 from assay.storage.base import Storage
 
 PARTS_A_LOOK = 32
+# Files that others took the place of are kept so long for readers who hold a list with them, an export for one.
+OLD_FILES_STAY_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -103,27 +108,54 @@ def check_footer(file: pq.ParquetFile) -> None:
 def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_row: int, limit: int) -> DatapointPage:
     """A page of the dataset's records in their stable order: by import as they were committed, then by record index.
 
-    What other imports commit in the meantime comes after everything that is there now.
+    What other imports commit in the meantime comes after everything that is there now. The whole page is of one moment,
+    and so of one schema. Files that were replaced stay for `OLD_FILES_STAY_FOR`; where that was not enough, the page is
+    read anew.
     """
-    found: list[Datapoint] = []
+    parts = _parts_of_page(db, dataset_id, from_row=from_row, limit=limit)
+    while True:
+        try:
+            return _read_page(storage, parts, from_row=from_row, limit=limit)
+        except Unavailable:
+            listed_before, parts = parts, _parts_of_page(db, dataset_id, from_row=from_row, limit=limit)
+            if parts == listed_before:
+                raise
+
+
+def _parts_of_page(db: Database, dataset_id: UUID, *, from_row: int, limit: int) -> list[Part]:
+    """The parts that a page's rows lie in and, if there is one, the next row's."""
+    found: list[Part] = []
     row = from_row
-    while len(found) < limit:
-        with db.read() as tx:
-            parts = datasets.list_parts(tx, dataset_id, from_row=row, limit=PARTS_A_LOOK)
-        for part in parts:
-            if len(found) == limit:
-                break
-            taken = min(limit - len(found), part.first_row + part.record_count - row)
-            found.extend(_read_rows(storage, part, start=part.row_in_file + row - part.first_row, count=taken))
-            row += taken
-        if not parts:
-            return DatapointPage(datapoints=found, next_row=None)
     with db.read() as tx:
-        is_more = bool(datasets.list_parts(tx, dataset_id, from_row=row, limit=1))
-    return DatapointPage(datapoints=found, next_row=row if is_more else None)
+        while row <= from_row + limit:
+            more = datasets.list_parts(tx, dataset_id, from_row=row, limit=PARTS_A_LOOK)
+            if not more:
+                break
+            found += more
+            row = more[-1].first_row + more[-1].record_count
+    return found
 
 
-def _read_rows(storage: Storage, part: Part, *, start: int, count: int) -> list[Datapoint]:
+def _read_page(storage: Storage, parts: list[Part], *, from_row: int, limit: int) -> DatapointPage:
+    count = parts[-1].first_row + parts[-1].record_count if parts else from_row
+    end = min(from_row + limit, count)
+    found: list[Datapoint] = []
+    # Parts that share a file lie together, and the file is read once for all of them.
+    for _, sharing in groupby((part for part in parts if part.first_row < end), key=lambda part: part.key):
+        of_file = list(sharing)
+        import_ids: list[UUID] = []
+        for part in of_file:
+            rows = min(end, part.first_row + part.record_count) - max(from_row, part.first_row)
+            import_ids += [part.import_id] * rows
+        first = of_file[0]
+        start = first.row_in_file + max(0, from_row - first.first_row)
+        found += _read_rows(storage, first, start=start, import_ids=import_ids)
+    return DatapointPage(datapoints=found, next_row=end if end < count else None)
+
+
+def _read_rows(storage: Storage, part: Part, *, start: int, import_ids: list[UUID]) -> list[Datapoint]:
+    """The rows of the part's file from `start` on, one for each of the import ids."""
+    count = len(import_ids)
     with open_part(storage, part) as file:
         tables = []
         first = 0
@@ -139,12 +171,55 @@ def _read_rows(storage: Storage, part: Part, *, start: int, count: int) -> list[
     return [
         Datapoint(
             id=_as_uuid(identifier),
-            import_id=part.import_id,
+            import_id=import_id,
             record_index=record_index,
             data={name: as_json(value) for (name, as_json), value in zip(fields, values, strict=True)},
         )
-        for identifier, record_index, *values in zip(*columns, strict=True)
+        for import_id, identifier, record_index, *values in zip(import_ids, *columns, strict=True)
     ]
+
+
+def list_all_parts(db: Database, dataset_id: UUID) -> Iterator[Part]:
+    """All parts of a dataset whose records nobody else adds to or moves, as those of a running job's dataset."""
+    row = 0
+    while True:
+        with db.read() as tx:
+            parts = datasets.list_parts(tx, dataset_id, from_row=row, limit=PARTS_A_LOOK)
+        if not parts:
+            return
+        yield from parts
+        row = parts[-1].first_row + parts[-1].record_count
+
+
+def read_known_ids(db: Database, storage: Storage, dataset_id: UUID) -> Iterator[Ids]:
+    """The ids of a running job's dataset's records, file by file."""
+    for _, sharing in groupby(list_all_parts(db, dataset_id), key=lambda part: part.key):
+        part = next(sharing)
+        yield read_ids(storage, part.key, size_bytes=part.size_bytes)
+
+
+def read_ids(storage: Storage, key: str, *, size_bytes: int) -> Ids:
+    """The ids of a file's records, in their order."""
+    with telling_damage(key):
+        return ids_of_parquet(StoredFile(storage, key, size_bytes=size_bytes))
+
+
+def read_kept(storage: Storage, parts: Iterable[Part]) -> Iterator[Kept]:
+    """The records of these parts, part by part, by their ids and their indices in their upload."""
+    read: tuple[str, Kept] | None = None
+    for part in parts:
+        if read is None or read[0] != part.key:
+            columns = list(IDENTITY_COLUMNS)
+            read = part.key, kept_of_table(read_file(storage, part.key, size_bytes=part.size_bytes, columns=columns))
+        rows = slice(part.row_in_file, part.row_in_file + part.record_count)
+        yield Kept(read[1].rows[rows], read[1].ids[rows])
+
+
+def read_file(storage: Storage, key: str, *, size_bytes: int, columns: list[str] | None = None) -> pa.Table:
+    """A file of records, or these columns of it, whole in memory."""
+    with telling_damage(key):
+        source = StoredFile(storage, key, size_bytes=size_bytes)
+        return pq.read_table(source, columns=columns, page_checksum_verification=True)
 
 
 def _as_uuid(value: UUID | bytes) -> UUID:

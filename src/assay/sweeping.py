@@ -1,34 +1,67 @@
-"""Removes what no commit has made visible: files of attempts that were lost, failed or cancelled."""
+"""Removes what no dataset has: files of attempts that were lost, failed or cancelled, and files that were replaced."""
 
 import logging
 from datetime import timedelta
 
 from assay import crash_points
-from assay.db import jobs
+from assay.compacting import compact_dataset
+from assay.db import datasets, jobs, loose_files
 from assay.db.engine import Database
 from assay.deleting import sweep_deleted
-from assay.jobs import Import, State
+from assay.errors import AssayError
+from assay.jobs import Import, Kind, State
 from assay.operations import import_folder
 from assay.storage.base import Storage
 
 log = logging.getLogger("assay.sweeping")
 
 JOBS_A_SWEEP = 100
+FILES_A_SWEEP = 1000
 TEMPORARY_AGE = timedelta(hours=24)
 OUTPUT_KINDS = ("parts", "rejections")
 
 
 def sweep_files(db: Database, storage: Storage) -> int:
-    """Remove the files of ended jobs that belong to nothing; how many they were."""
+    """Remove the files of ended jobs that belong to nothing; how many they were. Ended jobs may leave small files."""
     with db.read() as tx:
         now = tx.now()
         ended = jobs.list_unswept(tx, limit=JOBS_A_SWEEP)
-    removed = sum(_sweep_job(db, storage, job) for job in ended)
+    removed = sum(_sweep_job(db, storage, job) for job in ended if job.kind is not Kind.APPEND)
+    _mark_appends_swept(db, [job for job in ended if job.kind is Kind.APPEND])
+    for dataset_id in {job.dataset_id for job in ended}:
+        try:
+            compact_dataset(db, storage, dataset_id)
+        except AssayError as error:
+            log.warning("dataset %s can't be compacted now: %s", dataset_id, error)
+    removed += sweep_loose_files(db, storage)
     removed += sweep_deleted(db, storage)
     removed += storage.sweep_temporary(now - TEMPORARY_AGE)
     if removed:
         log.info("removed %d files that belong to no import any more", removed)
     return removed
+
+
+def sweep_loose_files(db: Database, storage: Storage) -> int:
+    """Remove the files whose time is up; how many they were."""
+    with db.read() as tx:
+        if not loose_files.has_due(tx):
+            return 0
+    with db.write() as tx:
+        condemned = loose_files.condemn_due(tx, limit=FILES_A_SWEEP)
+    for key in condemned:
+        storage.delete(key)
+        crash_points.reached("file_swept")
+    with db.write() as tx:
+        loose_files.forget(tx, condemned)
+    return len(condemned)
+
+
+def _mark_appends_swept(db: Database, ended: list[Import]) -> None:
+    """What an append leaves behind is loose, and swept as such."""
+    if ended:
+        with db.write() as tx:
+            for job in ended:
+                jobs.mark_swept(tx, job.id)
 
 
 def sweep_attempt(db: Database, storage: Storage, job: Import) -> int:
@@ -38,28 +71,31 @@ def sweep_attempt(db: Database, storage: Storage, job: Import) -> int:
     that lost the answer to its commit does not know by itself whether it went through.
     """
     with db.read() as tx:
-        now_stands = jobs.get_import(tx, job.dataset_id, job.id)
-        kept = jobs.list_output_keys(tx, job.id)
+        now_stands = jobs.get_job(tx, job.dataset_id, job.id)
     if now_stands is not None and now_stands.state is State.PROCESSING and now_stands.attempt == job.attempt:
         return 0
-    return _remove(storage, job, below=f"/{job.attempt}", kept=kept)
+    return _remove(db, storage, job, below=f"/{job.attempt}")
 
 
 def _sweep_job(db: Database, storage: Storage, job: Import) -> int:
-    with db.read() as tx:
-        kept = jobs.list_output_keys(tx, job.id)
-    removed = _remove(storage, job, below="", kept=kept)
+    removed = _remove(db, storage, job, below="")
     with db.write() as tx:
         jobs.mark_swept(tx, job.id)
     return removed
 
 
-def _remove(storage: Storage, job: Import, *, below: str, kept: set[str]) -> int:
+def _remove(db: Database, storage: Storage, job: Import, *, below: str) -> int:
+    folders = [import_folder(job.dataset_id, kind, job.id) + below for kind in OUTPUT_KINDS]
+    keys = [stored.key for folder in folders for stored in storage.list(folder)]
+    with db.read() as tx:
+        kept = jobs.list_output_keys(tx, job.id)
+        # A migration's files are of other jobs' records, and replaced ones stay for a while.
+        others = [key for key in keys if key not in kept]
+        kept |= datasets.which_are_parts(tx, job.dataset_id, others) | loose_files.which_are_loose(tx, others)
     removed = 0
-    for kind in OUTPUT_KINDS:
-        for stored in storage.list(import_folder(job.dataset_id, kind, job.id) + below):
-            if stored.key not in kept:
-                storage.delete(stored.key)
-                crash_points.reached("file_swept")
-                removed += 1
+    for key in keys:
+        if key not in kept:
+            storage.delete(key)
+            crash_points.reached("file_swept")
+            removed += 1
     return removed

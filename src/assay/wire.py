@@ -150,6 +150,10 @@ class DatasetBody(Body):
     schema_version: Annotated[int, Field(description="The dataset generation, always 4.")] = DATASET_GENERATION
     schema_: Annotated[SchemaBody | None, Field(alias="schema")]
     imports: Annotated[list[ImportBody], Field(description="Newest first, at most 100; the list of imports has all.")]
+    migration_job_id: Annotated[
+        UUID | SkipJsonSchema[None],
+        Field(description="Where a schema was set: the migration that brings the records under it, if one is needed."),
+    ] = None
 
 
 class DatasetStatusBody(Body):
@@ -183,6 +187,36 @@ class AppendBody(Body):
     accepted: Annotated[int, Field(description="Includes duplicates.")]
     rejected: int
     errors: Annotated[list[ImportErrorBody], Field(description="One entry a rejected record.")]
+
+
+class NulledValueBody(Body):
+    """A value that a migration made null: the new schema refuses it, or requires one that is not there."""
+
+    datapoint_id: UUID
+    field: str
+    reason: str
+
+
+class MigrationBody(Body):
+    """A schema migration: all records of a dataset brought under another schema."""
+
+    dataset_id: UUID
+    job_id: UUID
+    schema_version: Annotated[int, Field(description="Counts the dataset's schemas from 1.")]
+    created_at: Time
+    updated_at: Time
+    status: Annotated[
+        Literal["processing", "complete", "partial", "failed"],
+        Field(description="`partial`: some values became null. `failed`: the records are as they were."),
+    ]
+    reprocessed_count: Annotated[
+        int | SkipJsonSchema[None], Field(description="How many records are under the new schema so far.")
+    ] = None
+    failed_count: Annotated[int | SkipJsonSchema[None], Field(description="How many of them lost a value.")] = None
+    errors: Annotated[
+        list[NulledValueBody] | SkipJsonSchema[None], Field(description="The first 1,000 lost values, in order.")
+    ] = None
+    reason: Annotated[str | SkipJsonSchema[None], Field(description="Why the migration failed.")] = None
 
 
 class DatapointBody(Body):

@@ -8,28 +8,26 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import numpy as np
-
 from assay import crash_points
 from assay.config import Settings
-from assay.db import datasets, jobs
+from assay.db import jobs, migrating
 from assay.db.engine import Database, WriteTransaction
 from assay.engines import Engine, has_lost_process, open_engine, open_own_engine
 from assay.errors import AssayError, Conflict, ErrorCode, Unavailable
-from assay.importing import ImportPlan, UploadDamaged, import_file
-from assay.jobs import Counts, Lease, Outcome, State, final_state
+from assay.importing import UploadDamaged, import_file
+from assay.jobs import Counts, Kind, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
-from assay.kernel.identity import ids_of_parquet
 from assay.log import telling_of
-from assay.operations import expire_imports, import_folder, lose_attempt, notice_uploads, return_lapsed
-from assay.reading import PARTS_A_LOOK, StoredFile, telling_damage
-from assay.schema import parse_schema
+from assay.migrating import migrate
+from assay.operations import expire_imports, lose_attempt, notice_uploads, return_lapsed
+from assay.plans import import_plan, migration_sources
+from assay.reading import OLD_FILES_STAY_FOR, read_known_ids
 from assay.storage.base import Storage
 from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_attempt, sweep_files
@@ -43,6 +41,10 @@ PAUSE_AFTER_OUTAGE_SECONDS = 5.0
 STOP_SECONDS = 10.0
 # An upload that goes straight to an object store shows only when it is whole, and a URL is checked when it begins.
 REMOTE_UPLOAD_GRACE = timedelta(hours=1)
+DAMAGED = {
+    Kind.IMPORT: "The stored upload is not what was uploaded: {}. Upload the file again.",
+    Kind.MIGRATION: "A stored upload is not what was uploaded, so the records stay as they were; {}.",
+}
 
 
 class LeaseLostError(Exception):
@@ -170,12 +172,13 @@ class Worker:
         is_committed = False
         try:
             self._choose_engine(run)
-            is_committed = self._commit(run, self._import(run))
+            is_migration = job.kind is Kind.MIGRATION
+            is_committed = self._migrate(run) if is_migration else self._commit(run, self._import(run))
         except FileFault as fault:
             self._fail(run, fault.reason)
         except UploadDamaged as damage:
             log.error("import %s: the stored upload is not what was uploaded: %s", job.id, damage)
-            self._fail(run, f"The stored upload is not what was uploaded: {damage}. Upload the file again.")
+            self._fail(run, DAMAGED[job.kind].format(damage))
         except Exception as error:  # noqa: BLE001  # whatever it was, the job must not stay in this worker's hands
             self._end_attempt(run, error)
             if isinstance(error, CancelledError) or has_lost_process(error):
@@ -234,47 +237,34 @@ class Worker:
 
     def _import(self, run: _Run) -> Outcome:
         assert run.engine is not None
-        settings, job = self._settings, run.lease.job
-        with self._db.read() as tx:
-            schema = parse_schema(datasets.get_schema(tx, job.dataset_id, version=run.lease.schema_version))
-        plan = ImportPlan(
-            dataset_id=job.dataset_id,
-            upload_key=job.file_key,
-            size_bytes=job.size_bytes or 0,
-            upload_version=job.upload_version,
-            upload_hash=job.upload_hash,
-            format=job.format,
-            schema=schema,
-            parts_folder=f"{import_folder(job.dataset_id, 'parts', job.id)}/{job.attempt}",
-            rejections_folder=f"{import_folder(job.dataset_id, 'rejections', job.id)}/{job.attempt}",
-            storage_url=settings.resolved_storage_url(),
-            chunk_bytes=settings.chunk_bytes,
-            record_limit_bytes=settings.record_limit_bytes,
-        )
         return import_file(
-            plan,
+            import_plan(self._db, self._settings, run.lease),
             storage=self._storage,
             engine=run.engine.executor,
-            chunks_at_once=settings.workers + 1,
-            known_ids=self._known_ids(run.lease),
+            chunks_at_once=self._settings.workers + 1,
+            known_ids=read_known_ids(self._db, self._storage, run.lease.job.dataset_id),
             on_progress=lambda counts: self._show_progress(run, counts),
         )
 
-    def _known_ids(self, lease: Lease) -> Iterator[np.ndarray]:
-        """The ids of the dataset's records, file by file."""
-        row, key = 0, None
-        while True:
-            with self._db.read() as tx:
-                parts = datasets.list_parts(tx, lease.job.dataset_id, from_row=row, limit=PARTS_A_LOOK)
-            if not parts:
-                return
-            for part in parts:
-                if part.key != key:  # parts that share a file lie together
-                    with telling_damage(part.key):
-                        ids = ids_of_parquet(StoredFile(self._storage, part.key, size_bytes=part.size_bytes))
-                    yield ids
-                key = part.key
-            row = parts[-1].first_row + parts[-1].record_count
+    def _migrate(self, run: _Run) -> bool:
+        assert run.engine is not None
+        outcome = migrate(
+            migration_sources(self._db, self._storage, self._settings, run.lease),
+            storage=self._storage,
+            engine=run.engine.executor,
+            groups_at_once=self._settings.workers + 1,
+            on_progress=lambda counts: self._show_progress(run, counts),
+        )
+
+        def commit(tx: WriteTransaction) -> None:
+            migrating.commit_migration(tx, run.lease, outcome, old_files_until=tx.now() + OLD_FILES_STAY_FOR)
+
+        crash_points.reached("before_commit")
+        is_committed = self._write(run, commit)
+        if is_committed:
+            crash_points.reached("after_commit")
+            log.info("migration %s attempt %d is done", run.lease.job.id, run.lease.job.attempt)
+        return is_committed
 
     def _show_progress(self, run: _Run, counts: Counts) -> None:
         if run.is_lost.is_set():

@@ -1,6 +1,7 @@
 """Datasets, the versions of their schemas, and their parts: rows in, frozen values out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -201,6 +202,14 @@ def list_parts(tx: ReadTransaction, dataset_id: UUID, *, from_row: int, limit: i
         )
         for row in tx.connection.execute(statement)
     ]
+
+
+def which_are_parts(tx: ReadTransaction, dataset_id: UUID, keys: Sequence[str]) -> set[str]:
+    """Those of the keys at which records of the dataset lie."""
+    if not keys:
+        return set()
+    of_dataset = select(parts.c.key).where(parts.c.dataset_id == dataset_id).distinct()
+    return set(tx.connection.execute(of_dataset).scalars()) & set(keys)
 
 
 def _select_datasets() -> Select[Any]:

@@ -25,10 +25,20 @@ PLANNING_SCHEMA = DatasetSchema(strict=False, fields=())
 
 @dataclass(frozen=True)
 class Kept:
-    """The records of a chunk that are to be kept: their places in it, ascending, and their ids."""
+    """The records of a chunk, or of a file, that are to be kept: their places in it, ascending, and their ids."""
 
     rows: NDArray[np.int64]
     ids: Ids
+
+
+IDENTITY_COLUMNS = ("datapoint_id", "record_index")
+
+
+def kept_of_table(table: pa.Table) -> Kept:
+    """Accepted records by their ids and their indices in the whole file, from the columns that say so."""
+    ids = table.column("datapoint_id").combine_chunks().storage
+    halves = np.frombuffer(ids.buffers()[1], np.uint8).reshape(-1, 16)
+    return Kept(table.column("record_index").to_numpy(), halves[ids.offset : ids.offset + len(ids)])
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from assay.operations import (
 )
 from assay.reading import read_datapoints
 from assay.web.auth import Reader, Writer, check_workspace, dataset_for
-from assay.web.bodies import StrictJsonRequest, datapoint_body, dataset_body, import_body, status_body
+from assay.web.bodies import StrictJsonRequest, datapoint_body, dataset_body, import_body, status_body, with_migration
 from assay.web.errors import responses
 from assay.web.parameters import (
     BASE_PATH,
@@ -132,11 +132,15 @@ def get_dataset(dataset_id: DatasetId, services: WithServices, token: Reader) ->
     responses=responses(400, 401, 403, 404, 409, 413),
 )
 def patch_dataset(dataset_id: DatasetId, body: DatasetPatchBody, services: WithServices, token: Writer) -> DatasetBody:
-    """The first schema releases every import that waits in `pending_schema`, in upload order."""
+    """The first schema releases every import that waits in `pending_schema`, in upload order.
+
+    Another one starts a migration, `migration_job_id`, unless there is nothing to migrate.
+    """
     dataset = dataset_for(services, token, dataset_id)
-    publish_schema(services.db, dataset.id, body.schema_)
+    published = publish_schema(services.db, dataset.id, body.schema_)
     services.wake_worker()
-    return _dataset_answer(services, dataset.id)
+    answer = _dataset_answer(services, dataset.id)
+    return answer if published.migration_id is None else with_migration(answer, published.migration_id)
 
 
 @router.get(

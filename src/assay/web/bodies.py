@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -70,6 +71,10 @@ def dataset_body(dataset: Dataset, imports: Sequence[Import]) -> DatasetBody:
         schema_=None if dataset.schema is None else SchemaBody.model_validate(dataset.schema),
         imports=[import_body(job) for job in imports],
     )
+
+
+def with_migration(body: DatasetBody, migration_id: UUID) -> DatasetBody:
+    return body.model_copy(update={"migration_job_id": migration_id})
 
 
 def status_body(dataset: Dataset, states: dict[State, int]) -> DatasetStatusBody:

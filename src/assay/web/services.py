@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from assay.appending import KnownIds
 from assay.config import Settings
 from assay.db.engine import Database
 from assay.storage.base import Storage
@@ -23,6 +24,7 @@ class Services:
     db: Database
     storage: Storage
     wake_worker: Callable[[], None]
+    known_ids: KnownIds = field(default_factory=KnownIds)
     is_stopping: threading.Event = field(default_factory=threading.Event)
 
 

@@ -1,0 +1,76 @@
+"""What a child of the engine does for a migration: a group of chunks from their uploads to one part file.
+
+Small uploads and appends go together, so that a dataset of many of them comes out as few files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from uuid import UUID
+
+import pyarrow as pa
+
+from assay.chunk_runs import stored_at
+from assay.jobs import INLINE_ERRORS
+from assay.kernel.chunks import ChunkTask
+from assay.kernel.normalise import Kept, Normalised, normalise_chunk
+from assay.kernel.write import parquet_bytes
+from assay.migrations import MigratedPart, NulledValue
+
+
+@dataclass(frozen=True)
+class MigrationPiece:
+    """The records of one job that lie in one chunk of its upload."""
+
+    job_id: UUID
+    upload_key: str
+    task: ChunkTask
+    kept: Kept
+
+
+@dataclass(frozen=True)
+class MigrationGroup:
+    """Pieces in the dataset's order, and the file that they go to together."""
+
+    storage_url: str
+    part_key: str
+    pieces: tuple[MigrationPiece, ...]
+
+
+@dataclass(frozen=True)
+class GroupOutcome:
+    record_count: int
+    nulled_count: int
+    first_nulled: list[NulledValue]
+    parts: list[MigratedPart]
+
+
+def run_group(group: MigrationGroup) -> GroupOutcome:
+    storage = stored_at(group.storage_url)
+    results: list[Normalised] = []
+    nulled: list[NulledValue] = []
+    for piece in group.pieces:
+        chunk = piece.task.chunk
+        data = storage.read_range(piece.upload_key, chunk.offset, chunk.length)
+        result = normalise_chunk(data, piece.task, piece.kept, told=INLINE_ERRORS - len(nulled))
+        nulled += [NulledValue(value.datapoint_id, value.field, value.reason) for value in result.first_nulled]
+        results.append(result)
+    data = parquet_bytes(pa.concat_tables([result.table for result in results]))
+    storage.put(group.part_key, data)
+    return GroupOutcome(
+        record_count=sum(len(piece.kept.rows) for piece in group.pieces),
+        nulled_count=sum(result.nulled_count for result in results),
+        first_nulled=nulled,
+        parts=_parts(group.pieces, key=group.part_key, size_bytes=data.size),
+    )
+
+
+def _parts(pieces: Sequence[MigrationPiece], *, key: str, size_bytes: int) -> list[MigratedPart]:
+    """A part for each job that has rows in the file."""
+    parts: list[MigratedPart] = []
+    row = 0
+    for job_id, of_job in groupby(pieces, key=lambda piece: piece.job_id):
+        count = sum(len(piece.kept.rows) for piece in of_job)
+        parts.append(MigratedPart(job_id, key=key, row_in_file=row, record_count=count, size_bytes=size_bytes))
+        row += count
+    return parts
