@@ -17,7 +17,7 @@ from assay.chunk_runs import ChunkOutcome, StoredChunk, run_chunk, run_without_r
 from assay.error_summary import ErrorSummary
 from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, RejectionPart
 from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
-from assay.kernel.identity import SeenIds
+from assay.kernel.packed_ids import PackedIds
 from assay.schema import DatasetSchema
 from assay.storage.base import Storage
 
@@ -71,7 +71,7 @@ def import_file(
     uploaded, and whatever the storage or the engine raise when they can't go on. At most `chunks_at_once` chunks are
     under way, so memory is bounded whatever the file's size.
     """
-    seen = SeenIds(known_ids)
+    seen = PackedIds(known_ids)
     found = _Found()
     try:
         for chunk, outcome in _in_order(plan, storage=storage, engine=engine, chunks_at_once=chunks_at_once):
