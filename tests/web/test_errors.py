@@ -30,7 +30,7 @@ def assert_error(answer: httpx.Response, status: int, code: ErrorCode) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nowhere", API, f"{API}/nowhere", f"{API}/datasets/a/b/c", "/docs/x", "/%00", "/static-offline-docs/x"],
+    ["/nowhere", API, f"{API}/nowhere", f"{API}/datasets/a/b/c", "/docs/x", "/%00", "/static-offline-docs/x"],
 )
 def test_unknown_route_is_not_found(caller: Caller, path: str) -> None:
     assert_error(caller.client.get(path), 404, ErrorCode.UNKNOWN_ROUTE)

@@ -10,6 +10,9 @@ from assay import __version__
 from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
 from assay.web import api, appends, deletions, events, exports, hooks, migrations, rejections, suggestions, uploads
+from assay.web.console import routes as console_routes
+from assay.web.console.errors import ShowErrorPages
+from assay.web.console.sessions import Sessions
 from assay.web.description import describe_truly
 from assay.web.errors import error_response, install_handlers, responses
 from assay.web.limits import RateLimiter
@@ -41,6 +44,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.rate_limiter = RateLimiter(services.settings.rate_limit_per_minute)
     for module in (api, appends, migrations, uploads, events, rejections, exports, suggestions, deletions, hooks):
         app.include_router(module.router)
+    app.state.sessions = Sessions(services.db)
+    app.include_router(console_routes.router)
     _add_operation_routes(app)
     describe_truly(app)
     install_handlers(app)
@@ -48,6 +53,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(LimitBody, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(StripTrailingSlash)
     app.add_middleware(AnswerBugs)
+    app.add_middleware(ShowErrorPages)
     app.add_middleware(SecureAnswers)
     app.add_middleware(LogRequests, request_seconds=metrics.request_seconds)
     return app

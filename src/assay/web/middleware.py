@@ -11,6 +11,7 @@ from assay.ids import new_id
 from assay.log import telling_of
 from assay.storage.local import UPLOADS_PATH
 from assay.web.errors import error_response
+from assay.web.parameters import FORM_UPLOADS_PATH
 
 log = logging.getLogger("assay.requests")
 
@@ -35,7 +36,7 @@ class LimitBody:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(UPLOADS_PATH + "/"):
+        if scope["type"] != "http" or scope["path"].startswith((UPLOADS_PATH + "/", FORM_UPLOADS_PATH + "/")):
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"")

@@ -1,0 +1,27 @@
+"""What a session of the console rests on: a key of the service's own, and the token that signed in, as it is now."""
+
+from uuid import UUID
+
+from assay.db import tokens
+from assay.db.engine import Database
+from assay.db.tokens import Token
+
+SESSION_KEY = "console_session_key"
+
+
+def session_key(db: Database) -> bytes:
+    """The key that signs sessions: made once, and the same for every process on this database."""
+    with db.write() as tx:
+        return tokens.get_or_make_secret(tx, SESSION_KEY)
+
+
+def token_by_text(db: Database, text: str) -> Token | None:
+    """The valid token of that text."""
+    with db.read() as tx:
+        return tokens.find_token(tx, text)
+
+
+def token_by_id(db: Database, token_id: UUID) -> Token | None:
+    """The token, unless it was revoked or has expired since."""
+    with db.read() as tx:
+        return tokens.get_valid_token(tx, token_id)

@@ -1,0 +1,128 @@
+"""The pages in each state of what they show, without scripts: nothing, something, waiting, ended, gone wrong."""
+
+from pathlib import Path
+
+from console.conftest import Desk
+from services.callers import AGES, ages_csv
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+FAULTY = ages_csv(30, -4, "old", 41)
+
+
+def test_empty_workspace_says_what_to_do(desk: Desk) -> None:
+    page = desk.visitor.get("/")
+    assert page.status == 200
+    assert "No datasets yet" in page.text
+    assert "/datasets/new" in page.links()
+
+
+def test_dataset_is_created_by_the_form_with_its_schema(desk: Desk) -> None:
+    form = desk.visitor.get("/datasets/new").form("/datasets")
+    page = desk.visitor.send(form, name="Harvest", schema='{"strict": true, "fields": {"kilos": {"type": "number"}}}')
+    assert page.status == 200
+    assert "Harvest" in page.text
+    assert "kilos" in page.text
+    assert "Harvest" in desk.visitor.get("/").text
+
+
+def test_faulty_schema_comes_back_with_every_fault_and_what_was_typed(desk: Desk) -> None:
+    form = desk.visitor.get("/datasets/new").form("/datasets")
+    page = desk.visitor.send(form, name="Harvest", schema='{"fields": {"kilos": {"type": "weight"}}}')
+    assert page.status == 400
+    assert "Unknown type weight" in page.text
+    assert page.form("/datasets").fields["name"] == "Harvest"
+    assert '"weight"' in page.form("/datasets").fields["schema"]
+
+
+def test_new_dataset_has_designed_emptiness(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset()
+    page = desk.visitor.get(f"/datasets/{dataset_id}")
+    assert "Nothing has been uploaded yet" in page.text
+    assert "No records yet" in page.text
+    assert "No schema yet" in page.text
+    assert "No records yet" in desk.visitor.get(f"/datasets/{dataset_id}/records").text
+    assert "Nothing has been uploaded yet" in desk.visitor.get(f"/datasets/{dataset_id}/imports").text
+
+
+def test_partial_import_shows_counts_reasons_and_the_raw_records_marked(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, FAULTY)
+    page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    assert page.status == 200
+    assert "Partial" in page.text
+    assert "Value must be an integer" in page.text
+    assert "<mark>old</mark>" in page.answer.text
+    assert "<mark>-4</mark>" in page.answer.text
+    assert "Download the 2 rejected records" in page.text
+
+
+def test_faults_are_filtered_by_field_and_reason(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, FAULTY)
+    path = f"/datasets/{dataset_id}/imports/{job['import_id']}"
+    page = desk.visitor.get(path, field="age", reason="Value must be an integer")
+    assert "<mark>old</mark>" in page.answer.text
+    assert "<mark>-4</mark>" not in page.answer.text
+    assert "No fault fits the filter" in desk.visitor.get(path, field="elsewhere").text
+
+
+def test_complete_import_leads_to_its_records(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, ages_csv(30, 41))
+    page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    assert "Every record of the file was accepted" in page.text
+    assert f"/datasets/{dataset_id}/records" in page.links()
+    assert "1–2 of 2" in desk.visitor.get(f"/datasets/{dataset_id}/records").text
+
+
+def test_failed_import_says_why_and_takes_the_fixed_file(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, b"\xff\xfea\x00")
+    page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    assert "The file is encoded as UTF-16" in page.text
+    assert "Upload the fixed file" in page.text
+
+
+def test_waiting_import_refreshes_itself_without_scripts_and_can_be_cancelled(quiet_desk: Desk) -> None:
+    dataset_id = quiet_desk.caller.make_dataset(schema=AGES)
+    import_id = quiet_desk.caller.upload(dataset_id, FAULTY)
+    page = quiet_desk.visitor.get(f"/datasets/{dataset_id}/imports/{import_id}")
+    assert '<noscript><meta http-equiv="refresh"' in page.answer.text
+    assert "Waiting for its turn" in page.text
+    page = quiet_desk.visitor.send(page.form("/cancel"))
+    assert "Failed" in page.text
+    assert "Cancelled" in page.text
+
+
+def test_import_without_a_schema_leads_to_a_suggested_one_that_starts_it(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset()
+    waiting = desk.caller.import_file(dataset_id, ages_csv(30, 41))
+    assert "Set one" in desk.visitor.get(f"/datasets/{dataset_id}/imports/{waiting['import_id']}").text
+    page = desk.visitor.get(f"/datasets/{dataset_id}/schema")
+    assert "This schema is a suggestion" in page.text
+    form = page.form("/schema")
+    assert '"age": {"type": "integer"' in form.fields["schema"]
+    desk.visitor.send(form)
+    assert desk.caller.settled(dataset_id, waiting["import_id"])["status"] == "complete"
+
+
+def test_samples_are_shown_with_long_values_behind_expanders(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset()
+    desk.caller.upload(dataset_id, (SAMPLES / "responses.jsonl").read_bytes(), "responses.jsonl")
+    schema = (SAMPLES / "responses.schema.json").read_text()
+    form = desk.visitor.get(f"/datasets/{dataset_id}/schema").form("/schema")
+    desk.visitor.send(form, schema=schema)
+    (job,) = desk.caller.read(f"/datasets/{dataset_id}/imports")["results"]
+    assert desk.caller.settled(dataset_id, job["import_id"])["status"] == "partial"
+    page = desk.visitor.get(f"/datasets/{dataset_id}/records")
+    assert "1–50 of 145" in page.text
+    assert "<details><summary>" in page.answer.text
+    assert "101–145 of 145" in desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": 101}).text
+
+
+def test_dataset_is_deleted_only_when_its_name_was_typed(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(name="Old survey")
+    form = desk.visitor.get(f"/datasets/{dataset_id}/delete").form("/delete")
+    assert "not the dataset's name" in desk.visitor.send(form, name="Something").text
+    assert desk.visitor.send(form, name="Old survey").status == 200
+    assert desk.visitor.get(f"/datasets/{dataset_id}").status == 404
