@@ -26,8 +26,11 @@ GROUPS = {
     "config": "config",
     "chunk_runs": "importing",
     "importing": "importing",
+    "migrating": "importing",
+    "migration_runs": "importing",
     "operations": "operations",
     "appending": "operations",
+    "compacting": "operations",
     "batches": "operations",
     "deleting": "operations",
     "inferring": "operations",
@@ -39,9 +42,8 @@ GROUPS = {
     "rejected": "operations",
     "signing_in": "operations",
     "sweeping": "operations",
-    "guarded_post": "operations",
-    "webhooks": "operations",
     "engines": "worker",
+    "plans": "worker",
     "worker": "worker",
     "opening": "edge",
     "serving": "edge",
@@ -65,9 +67,9 @@ MAY_IMPORT = {
     "offline": {"pure", "kernel", "client"},
 }
 # The finer points: what these modules and groups alone may do.
-READERS_OF_CONFIG = {"web.app", "web.services", "worker", "engines"}  # and the edge
+READERS_OF_CONFIG = {"plans", "web.app", "web.services", "worker", "engines"}  # and the edge
 READERS_OF_ENVIRONMENT = {"config", "storage.base", "storage.s3", "client_transport"}  # and the command line
-WRITERS = {"operations", "worker", "db"}
+WRITERS = {"appending", "compacting", "operations", "worker", "db"}
 PURE_OF_CLIENT = {"errors", "wire"}
 SQL = {"sqlalchemy", "alembic", "sqlite3", "psycopg"}
 
