@@ -14,10 +14,12 @@ import click
 from assay import __version__, crash_points
 from assay.cli_admin import job, migrate, token, workspace
 from assay.cli_check import check
-from assay.cli_client import dataset, errors, export, import_files
+from assay.cli_dataset import dataset
 from assay.cli_doctor import doctor
+from assay.cli_import import import_files
 from assay.cli_infer import infer
-from assay.cli_output import give_up
+from assay.cli_output import INTERRUPTED, READER_GONE, give_up
+from assay.cli_results import errors, export
 from assay.cli_settings import setting_options
 from assay.config import Settings
 from assay.errors import AssayError, ErrorCode, Invalid
@@ -31,6 +33,12 @@ class AssayGroup(click.Group):
             return super().invoke(ctx)
         except AssayError as error:
             give_up(error.message)
+        except (KeyboardInterrupt, click.Abort):
+            give_up("Interrupted.", code=INTERRUPTED)
+        except BrokenPipeError:
+            # Nobody reads any more. What is still held back must not be tried again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(READER_GONE)
 
 
 @click.group(cls=AssayGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,6 +64,7 @@ WORKER_SETTINGS = (
     "lease_seconds",
     "poll_seconds",
     "log_format",
+    "webhook_private_networks",
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli_output import SOME_REJECTED, print_json, print_table, progress_bar, read_schema_file
+from assay.cli_output import SOME_REJECTED, print_json, print_table, progress_bar, read_schema_file, say, shown
 from assay.errors import ErrorCode, Invalid, InvalidFields
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(
     dataset_schema = _read_schema(schema)
     _check_outputs(file, accepted, rejected)
     try:
-        with progress_bar(file.name) as show:
+        with progress_bar(shown(file.name)) as show:
             report = check_file(
                 file,
                 dataset_schema,
@@ -104,16 +104,16 @@ def _as_import_job(file: Path, report: "Report") -> dict[str, Any]:
 
 def _print_report(file: Path, report: "Report", *, accepted: Path | None, rejected: Path | None) -> None:
     duplicates = f" ({report.duplicate_count:,} of them duplicates)" if report.duplicate_count else ""
-    click.echo(
+    say(
         f"{file.name}: {report.record_count:,} records, "
         f"{report.accepted_count:,} accepted{duplicates}, {report.rejected_count:,} rejected"
     )
     if report.rejected_count:
         _print_faults(report)
     if accepted is not None:
-        click.echo(f"\nAccepted records, each once: {accepted}")
+        say(f"\nAccepted records, each once: {accepted}")
     if rejected is not None:
-        click.echo(f"\nRejected records, as they stand in the file: {rejected}")
+        say(f"\nRejected records, as they stand in the file: {rejected}")
 
 
 def _print_faults(report: "Report") -> None:

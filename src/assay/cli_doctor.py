@@ -11,11 +11,12 @@ import click
 
 from assay.cli_output import UNUSABLE, print_json, print_table
 from assay.cli_settings import setting_options
-from assay.config import Settings
+from assay.config import Settings, option_of
 from assay.errors import AssayError, ErrorCode, Unavailable
 
 MOST_SKEW_SECONDS = 2.0
 ENGINE_SECONDS = 30
+OF_DATABASE = ("tables", "clock")
 
 
 @click.command()
@@ -31,7 +32,10 @@ def doctor(as_json: bool, **options: Any) -> None:
         ("storage", _check_storage),
         ("engine", _check_engine),
     ]
-    rows = [_outcome(name, check, settings) for name, check in checks]
+    rows: list[tuple[str, str, str]] = []
+    for name, check in checks:
+        is_blind = name in OF_DATABASE and rows[0][1] != "ok"
+        rows.append((name, "-", "can't be known without the database") if is_blind else _outcome(name, check, settings))
     if as_json:
         print_json([{"check": name, "ok": verdict == "ok", "detail": detail} for name, verdict, detail in rows])
     else:
@@ -54,16 +58,20 @@ def _check_database(settings: Settings) -> str:
         message = f"There is no data directory at {settings.data_dir} yet; 'assay serve' makes it."
         raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
     db = open_database(settings.resolved_database_url())
-    with db.read() as tx:
-        tx.now()
-    db.close()
+    try:
+        with db.read() as tx:
+            tx.now()
+    except Unavailable as error:
+        message = f"{error.message} Is it running, and is {option_of('database_url')} right?"
+        raise Unavailable(message, code=error.code) from error
+    finally:
+        db.close()
     return f"{db.name} answers"
 
 
 def _check_tables(settings: Settings) -> str:
     from assay.db.engine import open_database
 
-    _check_database(settings)
     db = open_database(settings.resolved_database_url())
     is_migrated = db.is_migrated()
     db.close()
@@ -76,7 +84,6 @@ def _check_tables(settings: Settings) -> str:
 def _check_clock(settings: Settings) -> str:
     from assay.db.engine import open_database
 
-    _check_database(settings)
     db = open_database(settings.resolved_database_url())
     with db.read() as tx:
         skew = abs((tx.now() - datetime.now(UTC)).total_seconds())

@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from unicodedata import combining, east_asian_width
 
 import click
 
@@ -15,12 +16,32 @@ SOME_REJECTED = 1
 UNUSABLE = 2
 UNFINISHED = 3
 INTERRUPTED = 130
+READER_GONE = 141
+EXIT_CODES = {
+    0: "all went well; of a check or an import: every record was accepted",
+    SOME_REJECTED: "some records were rejected, and others accepted",
+    UNUSABLE: "it could not be done: wrong words, a file or schema that can't be used, a refusal, no service, "
+    "or every record rejected by an import",
+    UNFINISHED: "an import has not ended, such as one that waits for a schema",
+    INTERRUPTED: "interrupted with Ctrl-C",
+    READER_GONE: "the reader of a pipe went away, as `| head` does",
+}
 
 
 def give_up(message: str, *, code: int = UNUSABLE) -> NoReturn:
     """One sentence on standard error: what happened, why, and what to do."""
-    click.echo(f"assay: {message}", err=True)
+    say(f"assay: {message}", err=True)
     sys.exit(code)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Text in which something of a client's may stand, such as a file's name."""
+    click.echo("\n".join(map(shown, text.split("\n"))), err=err)
+
+
+def shown(text: str) -> str:
+    """A line end, an escape sequence or a mark that turns the direction of writing must not rearrange the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def read_schema_file(path: Path) -> Any:
@@ -37,22 +58,43 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_json_rows(rows: Iterable[Any]) -> None:
+    """A list in JSON, written row by row, however long it is."""
+    before = "["
+    for row in rows:
+        click.echo(f"{before}\n  {json.dumps(row, ensure_ascii=False)}", nl=False)
+        before = ","
+    click.echo("[]" if before == "[" else "\n]")
+
+
+def print_tabs(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """For a pipe: a line a row, its cells parted by tabs, and no tab within a cell."""
+    click.echo("\t".join(head))
+    for row in rows:
+        click.echo("\t".join(shown(str(cell)) for cell in row))
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
     """Columns aligned by their widest cell; `right` are the columns of numbers. None is shown as a dash."""
     lines = [list(head), *([_cell(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
+        cells = []
+        for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            gap = " " * (width - _width(cell))
+            cells.append(gap + cell if column in right else cell + gap)
         click.echo("  ".join(cells).rstrip())
 
 
 def _cell(value: Any) -> str:
-    text = f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)
-    # A line end or an escape sequence from a client's data must not rearrange the terminal.
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return f"{value:,}" if isinstance(value, int) else "-" if value is None else shown(str(value))
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal it takes: some letters take two, and some marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        with path.open("rb") as file:
+        with path.open("rb") as opened, _seekable(opened) as file:
             yield _of_file(file, filename or path.name)
     elif hasattr(source, "read"):
         given = getattr(source, "name", None)  # of an opened descriptor it is a number

@@ -91,6 +91,10 @@ def open_target(target: Path | str | IO[bytes]) -> Iterator[IO[bytes]]:
         with partial.open("wb") as file:
             yield file
         partial.replace(path)
+    except OSError as error:
+        if error.filename == str(partial):  # the caller knows the file by its own name
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,0 +1,130 @@
+"""`assay dataset`: a service's datasets, listed, created, shown, changed and deleted."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli_client import find_dataset, json_option, open_client, service_options
+from assay.cli_output import give_up, print_json, print_table, read_schema_file, say, shown
+
+if TYPE_CHECKING:
+    from assay.wire import DatasetBody, FieldBody, ImportBody
+
+
+@click.group()
+def dataset() -> None:
+    """Datasets: list, create, show, change and delete them."""
+
+
+@dataset.command("list")
+@json_option
+@service_options
+def dataset_list(as_json: bool, base_url: str) -> None:
+    """List the workspace's datasets, newest first."""
+    with open_client(base_url) as client:
+        found = list(client.datasets())
+    if as_json:
+        print_json([body.model_dump(mode="json", by_alias=True, exclude={"imports"}) for body in found])
+    elif not found:
+        click.echo("No datasets yet. 'assay dataset create NAME --schema SCHEMA.json' makes one.")
+    else:
+        rows = [
+            (str(body.id), body.name, body.total_datapoint_count, f"{body.created_at:%Y-%m-%d %H:%M}") for body in found
+        ]
+        print_table(["ID", "NAME", "RECORDS", "CREATED"], rows, right=[2])
+
+
+@dataset.command("create")
+@click.argument("name")
+@click.option("--schema", type=click.Path(path_type=Path), help="The schema, as a JSON file; may be set later.")
+@click.option("--workspace", default="default", show_default=True)
+@json_option
+@service_options
+def dataset_create(name: str, schema: Path | None, workspace: str, as_json: bool, base_url: str) -> None:
+    """Create a dataset; prints its id."""
+    value = None if schema is None else read_schema_file(schema)
+    with open_client(base_url) as client:
+        made = client.create_dataset(name, schema=value, workspace_id=workspace)
+    if as_json:
+        print_json(made.model_dump(mode="json", by_alias=True))
+    else:
+        click.echo(str(made.id))
+
+
+@dataset.command("show")
+@click.argument("dataset_name", metavar="DATASET")
+@json_option
+@service_options
+def dataset_show(dataset_name: str, as_json: bool, base_url: str) -> None:
+    """Show a dataset (by id or name), its schema and its newest imports."""
+    with open_client(base_url) as client:
+        found = client.dataset(find_dataset(client, dataset_name).id)
+        status = client.dataset_status(found.id)
+    if as_json:
+        print_json(found.model_dump(mode="json", by_alias=True, exclude_unset=True))
+        return
+    say(f"{found.name}  {found.id}")
+    say(f"{status}, {found.total_datapoint_count:,} records\n")
+    _print_schema(found)
+    if found.imports:
+        click.echo("")
+        columns = ["IMPORT", "FILE", "STATUS", "ACCEPTED", "REJECTED", "CREATED"]
+        print_table(columns, [_import_row(job) for job in found.imports], right=[3, 4])
+    for job in found.imports:
+        if job.status == "failed":
+            say(f"\n{job.import_id} failed: {job.reason}")
+
+
+def _print_schema(found: "DatasetBody") -> None:
+    if found.schema_ is None:
+        say(f"No schema yet: 'assay dataset schema {found.id} SCHEMA.json' sets one.")
+        return
+    fields = [(key, *_rules(field, is_strict=found.schema_.strict)) for key, field in found.schema_.fields.items()]
+    print_table(["FIELD", "TYPE", "REQUIRED", "RULES", "LABEL"], fields)
+
+
+def _rules(field: "FieldBody", *, is_strict: bool) -> tuple[str, str, str | None, str | None]:
+    is_required = is_strict if field.required is None else field.required
+    rules = field.model_dump(exclude_none=True, exclude={"type", "label", "required"})
+    text = ", ".join(f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in rules.items())
+    return field.type, "yes" if is_required else "no", text or None, field.label
+
+
+def _import_row(job: "ImportBody") -> tuple[Any, ...]:
+    counts = (job.accepted_count, job.rejected_count)
+    return str(job.import_id), job.filename, job.status, *counts, f"{job.created_at:%Y-%m-%d %H:%M}"
+
+
+@dataset.command("schema")
+@click.argument("dataset_name", metavar="DATASET")
+@click.argument("schema", type=click.Path(path_type=Path))
+@service_options
+def dataset_schema(dataset_name: str, schema: Path, base_url: str) -> None:
+    """Set a dataset's schema from a JSON file. The first one releases the imports that wait for it."""
+    value = read_schema_file(schema)
+    with open_client(base_url) as client:
+        changed = client.set_schema(find_dataset(client, dataset_name).id, value)
+    say("The schema is set.")
+    if changed.migration_job_id is not None:
+        say(f"The records that are there are brought under it: migration {changed.migration_job_id}.")
+
+
+@dataset.command("delete")
+@click.argument("dataset_name", metavar="DATASET")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@service_options
+def dataset_delete(dataset_name: str, yes: bool, base_url: str) -> None:
+    """Delete a dataset with its imports, records and files."""
+    with open_client(base_url) as client:
+        found = find_dataset(client, dataset_name)
+        if not yes:
+            if not sys.stdin.isatty():
+                give_up("Nothing was deleted: there is nobody to ask. --yes deletes without asking.")
+            records = f"{found.total_datapoint_count:,} records"
+            if not click.confirm(shown(f"Delete {found.name!r} ({found.id}) with {records}, for good?"), err=True):
+                give_up("Nothing was deleted.")
+        client.delete_dataset(found.id)
+    click.echo("Deleted.")

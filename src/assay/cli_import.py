@@ -1,0 +1,206 @@
+"""`assay import`: files, patterns or standard input into a dataset of a service, and what became of them."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from assay.cli_client import explained, find_dataset, json_option, open_client, service_options
+from assay.cli_output import (
+    INTERRUPTED,
+    SOME_REJECTED,
+    UNFINISHED,
+    UNUSABLE,
+    give_up,
+    print_json,
+    print_table,
+    progress_bar,
+    read_schema_file,
+    say,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from assay.client import Client
+    from assay.client_calls import Progress
+    from assay.wire import DatasetBody, ImportBody
+
+SHOWN_ERRORS = 10
+EXIT_CODES = {"complete": 0, "partial": SOME_REJECTED, "failed": UNUSABLE}
+
+
+@dataclass(frozen=True)
+class NamedSource:
+    """What is read, and what it is called: the service goes by the name's ending."""
+
+    path: str
+    name: str
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--dataset", "dataset_name", required=True, help="The dataset, by id or name.")
+@click.option("--schema", type=click.Path(path_type=Path), help="Create the dataset with this schema if it is missing.")
+@click.option("--workspace", default="default", show_default=True, help="Where it is created.")
+@click.option("--filename", help="What the one file is called, as for '-': ends in .csv or .jsonl.")
+@click.option("--no-wait", is_flag=True, help="Return once the files are uploaded.")
+@json_option
+@service_options
+def import_files(
+    files: tuple[str, ...],
+    dataset_name: str,
+    schema: Path | None,
+    workspace: str,
+    filename: str | None,
+    no_wait: bool,
+    as_json: bool,
+    base_url: str,
+) -> None:
+    """Import files (.csv or .jsonl; '-' is standard input) into a dataset, and show what became of them.
+
+    All files are looked at before the first is sent. Exit code: 0 all records accepted, 1 some rejected, 2 a file could
+    not be imported, 3 an import has not ended, 130 interrupted.
+    """
+    with open_client(base_url) as client:
+        sources = _sources(files, filename)
+        value = None if schema is None else read_schema_file(schema)
+        target = _find_or_create(client, dataset_name, value, workspace=workspace)
+        jobs: list[ImportBody] = []
+        try:
+            for source in sources:
+                jobs.append(_import_one(client, target, source, wait=not no_wait))
+                if not as_json:
+                    _print_import(target, jobs[-1])
+        finally:
+            # What was imported is told even when a later file fails.
+            if as_json:
+                print_json([job.model_dump(mode="json", exclude_unset=True) for job in jobs])
+    sys.exit(0 if no_wait else max(EXIT_CODES.get(job.status, UNFINISHED) for job in jobs))
+
+
+def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str) -> "DatasetBody":
+    if schema is None:
+        return find_dataset(client, name)
+    named = next((found for found in client.datasets() if name in (found.name, str(found.id))), None)
+    if named is None:
+        return client.create_dataset(name, schema=schema, workspace_id=workspace)
+    if named.schema_ is None:
+        return client.set_schema(named.id, schema)
+    if not _is_same(named, schema):
+        say(
+            f"The dataset {named.name!r} is there, with another schema, which is kept: "
+            f"'assay dataset schema {named.id} FILE' changes it.",
+            err=True,
+        )
+    return named
+
+
+def _is_same(dataset: "DatasetBody", schema: Any) -> bool:
+    from pydantic import ValidationError
+
+    from assay.wire import SchemaBody
+
+    try:
+        return SchemaBody.model_validate(schema) == dataset.schema_
+    except ValidationError:
+        return False
+
+
+def _sources(files: tuple[str, ...], filename: str | None) -> list[NamedSource]:
+    """All that is to be imported, each looked at, so that a wrong name stops before anything is sent."""
+    paths = [path for text in files for path in _expanded(text)]
+    if filename is not None and len(paths) > 1:
+        give_up("--filename names one file, and there are several.")
+    if paths.count("-") and filename is None:
+        give_up("Say what standard input is with --filename NAME.csv or NAME.jsonl.")
+    sources = [NamedSource(path, filename or Path(path).name) for path in paths]
+    for source in sources:
+        if not source.name.lower().endswith((".csv", ".jsonl")):
+            give_up(f"{source.path}: the name must end in .csv or .jsonl; --filename gives the file another name.")
+        if source.path != "-":
+            _look_at(Path(source.path))
+    return sources
+
+
+def _look_at(path: Path) -> None:
+    if path.is_dir():
+        give_up(f"{path} is a directory: name files, as in '{path}/*.csv'.")
+    if path.is_fifo():
+        return
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        give_up(f"Can't read {path}: {error.strerror}.")
+
+
+def _expanded(text: str) -> list[str]:
+    """Patterns are expanded here too, for shells that don't; a file with such a name is taken as it is."""
+    if text == "-" or Path(text).exists() or not any(letter in text for letter in "*?["):
+        return [text]
+    path = Path(text)
+    pattern = str(path.relative_to(path.anchor))
+    matches = sorted(str(match) for match in Path(path.anchor or ".").glob(pattern) if not match.is_dir())
+    if not matches:
+        give_up(f"No file matches {text!r}.")
+    return matches
+
+
+def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *, wait: bool) -> "ImportBody":
+    from assay.client_calls import ApiError, ServiceUnreachable
+
+    begun: list[UUID] = []
+    try:
+        with progress_bar(shown(source.name)) as show:
+
+            def on_progress(progress: "Progress") -> None:
+                begun[:] = [progress.import_id]
+                show(progress.stage, progress.done_bytes, progress.total_bytes)
+
+            opened = sys.stdin.buffer if source.path == "-" else Path(source.path)
+            return client.import_file(target.id, opened, filename=source.name, wait=wait, progress=on_progress)
+    except KeyboardInterrupt:
+        give_up(_interrupted(client, target, begun), code=INTERRUPTED)
+    except (ApiError, ServiceUnreachable) as error:
+        give_up(f"{source.name}: {explained(error)}")
+
+
+def _interrupted(client: "Client", target: "DatasetBody", begun: list[UUID]) -> str:
+    """What Ctrl-C left behind: an upload that was cut is cancelled, an import that runs goes on."""
+    from assay.client_calls import ApiError, ServiceUnreachable
+
+    if not begun:
+        return "Interrupted before the upload began: nothing was imported."
+    look = f"'assay dataset show {target.id}' shows it"
+    try:
+        job = client.import_status(target.id, begun[0])
+        if job.status == "uninitialised":
+            client.cancel_import(target.id, job.import_id)
+            return f"Interrupted while uploading: import {job.import_id} is cancelled, nothing of it was imported."
+    except (ApiError, ServiceUnreachable, KeyboardInterrupt):
+        return f"Interrupted. What became of import {begun[0]} is not known; {look}."
+    if job.status in EXIT_CODES:
+        return f"Interrupted. Import {job.import_id} had ended before, {job.status}; {look}."
+    return f"Interrupted. Import {job.import_id} is {job.status} and goes on without you; {look}."
+
+
+def _print_import(target: "DatasetBody", job: "ImportBody") -> None:
+    accepted, rejected = job.accepted_count or 0, job.rejected_count or 0
+    duplicates = f" ({job.duplicate_count:,} of them duplicates)" if job.duplicate_count else ""
+    if job.status in ("complete", "partial"):
+        outcome = f"{accepted:,} accepted{duplicates}, {rejected:,} rejected"
+    elif job.status == "pending_schema":
+        outcome = f"the dataset has no schema; 'assay dataset schema {target.id} SCHEMA.json' lets the import go on"
+    else:
+        outcome = job.reason or "not ended yet"
+    say(f"{job.filename}: {job.status}: {outcome}  [import {job.import_id}]")
+    errors = job.errors or []
+    if errors:
+        click.echo("")
+        rows = [(error.record_index, error.field, error.reason) for error in errors[:SHOWN_ERRORS]]
+        print_table(["RECORD", "FIELD", "REASON"], rows, right=[0])
+        if rejected > SHOWN_ERRORS:
+            click.echo(f"and {rejected - SHOWN_ERRORS:,} more")
+        say(f"\n'assay errors {target.id} {job.import_id} --rejected FILE' saves the rejected records to mend.\n")

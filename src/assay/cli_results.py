@@ -1,0 +1,78 @@
+"""What a service has of an import or a dataset, in a terminal, a pipe or a file: `assay errors` and `assay export`."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli_client import find_dataset, json_option, open_client, service_options
+from assay.cli_output import give_up, print_json_rows, print_table, print_tabs, say
+
+if TYPE_CHECKING:
+    from assay.wire import ImportErrorBody
+
+TABLE_ROWS = 1000
+FORMATS = ("parquet", "jsonl", "csv", "arrow")
+
+
+@click.command()
+@click.argument("dataset_name", metavar="DATASET")
+@click.argument("import_id", metavar="IMPORT")
+@click.option("--rejected", type=click.Path(path_type=Path), help="Write the rejected records here, as they stood.")
+@json_option
+@service_options
+def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bool, base_url: str) -> None:
+    """Show every failing field of every rejected record of an import: a table on a terminal, tabs in a pipe."""
+    with open_client(base_url) as client:
+        target = find_dataset(client, dataset_name)
+        if rejected is not None:
+            client.download_rejected(target.id, import_id, rejected)
+            say(f"Rejected records, as they stood: {rejected}", err=True)
+            return
+        found = client.errors(target.id, import_id)
+        if as_json:
+            print_json_rows(error.model_dump() for error in found)
+        else:
+            _print_errors(found)
+
+
+def _print_errors(errors: Iterator["ImportErrorBody"]) -> None:
+    head = ["RECORD", "FIELD", "REASON"]
+    rows = ((error.record_index, error.field, error.reason) for error in errors)
+    if not sys.stdout.isatty():
+        print_tabs(head, rows)
+        return
+    block = list(islice(rows, TABLE_ROWS))
+    if not block:
+        say("Nothing was rejected record by record.")
+    while block:
+        print_table(head, block, right=[0])
+        block = list(islice(rows, TABLE_ROWS))
+
+
+@click.command()
+@click.argument("dataset_name", metavar="DATASET")
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="The file to write; '-' is standard output.",
+)
+@click.option("--format", "file_format", type=click.Choice(FORMATS), help="Default: by the output's ending.")
+@service_options
+def export(dataset_name: str, output: Path, file_format: str | None, base_url: str) -> None:
+    """Write all accepted records of a dataset to a file. The file is there once it is complete."""
+    chosen = file_format or output.suffix.removeprefix(".").lower()
+    if chosen not in FORMATS:
+        give_up("The output must end in .parquet, .jsonl, .csv or .arrow, or name a --format.")
+    with open_client(base_url) as client:
+        target = find_dataset(client, dataset_name)
+        if str(output) == "-":
+            client.export(target.id, sys.stdout.buffer, format=chosen)
+            return
+        client.export(target.id, output, format=chosen)
+        say(f"{output} ({output.stat().st_size:,} bytes)", err=True)
