@@ -13,7 +13,7 @@ from uuid import UUID
 
 from assay.db import datasets, jobs, migrating, tokens
 from assay.db.datasets import Dataset, NewDataset
-from assay.db.engine import Database, WriteTransaction
+from assay.db.engine import BOOTSTRAP_LOCK, Database, WriteTransaction, take_turn
 from assay.db.tokens import NewToken, Role, Token
 from assay.errors import Conflict, ErrorCode, Invalid, NotFound
 from assay.fileformats import FILE_FORMATS, format_of_filename
@@ -59,6 +59,7 @@ def bootstrap(db: Database, *, token_text: str) -> str | None:
     """
     text = token_text or tokens.random_token()
     with db.write() as tx:
+        take_turn(tx, BOOTSTRAP_LOCK)  # replicas may start together
         if tokens.has_tokens(tx):
             return None
         _add_token(tx, DEFAULT_WORKSPACE, name="bootstrap", role=Role.WRITER, expires_at=None, text=text)

@@ -35,6 +35,7 @@ IDLE_IN_TRANSACTION_SECONDS = 10
 CONNECT_SECONDS = 10
 MIGRATION_LOCK = 0x61737361  # any numbers will do, as long as nobody else in the database uses them
 CLAIM_LOCK = 0x61737362
+BOOTSTRAP_LOCK = 0x61737363
 
 
 @dataclass(frozen=True)
