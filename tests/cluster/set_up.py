@@ -47,6 +47,7 @@ def many_machines(
     set_up = SetUp(name, database_url, addresses, servers, workers, dask.workers * with_dask, steps)
     with ended_at_the_end(*workers, *servers, *dask.workers, dask.scheduler):
         if with_dask:
+            set_up.scheduler = dask.scheduler
             _start(dask)
         set_up.start_all()
         yield set_up

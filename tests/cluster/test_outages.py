@@ -1,7 +1,7 @@
 """The database, the object store and the cluster go away in mid-job and come back: no job loses an attempt by that."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -10,13 +10,13 @@ import pytest
 
 from assay.db import jobs
 from assay.db.engine import open_database
-from assay.jobs import State
+from assay.jobs import Import
 from cluster.set_up import many_machines
 from crash.comparing import compare
 from crash.known_files import SCHEMA, make_files
 from crash.patient_client import PatientClient
 from crash.place import Place
-from crash.set_ups import TOKEN
+from crash.set_ups import TOKEN, SetUp
 from services.callers import wait_until
 from services.postgresql import PostgresServer
 from services.processes import kill
@@ -64,21 +64,51 @@ def test_a_restart_of_the_object_store_in_mid_job_is_survived(place: Place, s3: 
     assert not [reason for reason in reasons if "ended unexpectedly" in reason or "made an error" in reason]
 
 
-@pytest.mark.timeout(180)
-def test_a_dask_worker_killed_in_mid_import_costs_nothing(tmp_path: Path, postgresql_url: str, s3: S3Server) -> None:
-    with many_machines(tmp_path, database_url=postgresql_url, s3=s3, ASSAY_CHUNK_BYTES="1024") as set_up:
-        client = PatientClient(set_up.addresses, TOKEN)
-        files = make_files(Random(8), files=1, records=3000)
-        dataset_id = client.make_dataset(SCHEMA)
-        import_id = client.upload(dataset_id, files[0].name, files[0].data)
-        path = f"/datasets/{dataset_id}/imports/{import_id}"
-        wait_until(lambda: client.request("GET", path).get("processed_offset"), what="the import is under way")
-        kill(set_up.others[0].id)
-        found = compare(client, dataset_id, files, [client.wait_for_end(dataset_id, import_id)])
-        client.close()
+def import_on_dask(set_up: SetUp, outage: Callable[[], None]) -> Import:
+    """Import a file of many chunks with an outage in its middle; the job as it ended."""
+    client = PatientClient(set_up.addresses, TOKEN)
+    files = make_files(Random(8), files=1, records=3000)
+    dataset_id = client.make_dataset(SCHEMA)
+    import_id = client.upload(dataset_id, files[0].name, files[0].data)
+    path = f"/datasets/{dataset_id}/imports/{import_id}"
+    wait_until(lambda: client.request("GET", path).get("processed_offset"), what="the import is under way")
+    assert client.request("GET", path)["status"] == "processing"
+    outage()
+    found = compare(client, dataset_id, files, [client.wait_for_end(dataset_id, import_id)])
+    client.close()
     assert (found.lost, found.doubled, found.wrong) == (0, 0, [])
-    database = open_database(postgresql_url)
+    database = open_database(set_up.database_url)
     with database.read() as tx:
-        [job] = jobs.list_in_state(tx, UUID(dataset_id), State.PARTIAL)
+        job = jobs.get_import(tx, UUID(dataset_id), UUID(import_id))
+        assert job is not None
+        assert jobs.count_lost_attempts(tx, job.id) == 0
     database.close()
-    assert job.attempt == 1
+    return job
+
+
+@pytest.fixture
+def on_dask(tmp_path: Path, postgresql_url: str, s3: S3Server) -> Iterator[SetUp]:
+    with many_machines(tmp_path, database_url=postgresql_url, s3=s3, ASSAY_CHUNK_BYTES="1024") as set_up:
+        yield set_up
+
+
+@pytest.mark.timeout(180)
+def test_a_dask_worker_killed_in_mid_import_costs_nothing(on_dask: SetUp) -> None:
+    assert import_on_dask(on_dask, lambda: kill(on_dask.others[0].id)).attempt == 1
+
+
+@pytest.mark.timeout(180)
+def test_a_dask_scheduler_lost_in_mid_import_costs_a_wait(on_dask: SetUp) -> None:
+    scheduler = on_dask.scheduler
+    assert scheduler is not None
+
+    def restart() -> None:
+        kill(scheduler.id)
+        scheduler.wait(10)
+        scheduler.start()
+        scheduler.wait_until_ready()
+        for worker in on_dask.others:
+            worker.end()
+        on_dask.start_all()
+
+    import_on_dask(on_dask, restart)

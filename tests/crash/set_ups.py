@@ -35,6 +35,7 @@ class SetUp:
     workers: list[Process]
     others: list[Process] = field(default_factory=list)
     steps: Sequence[str] = crash_points.STEPS
+    scheduler: Process | None = None
 
     @property
     def processes(self) -> list[Process]:
