@@ -24,7 +24,7 @@ from assay.schema import DatasetSchema, parse_schema
 from assay.storage.base import open_storage
 
 RECORDS = 10_000_000
-RECORDS_A_PART = 300_000  # what a chunk of 32 MiB has of such records
+RECORDS_A_PART = 75_000  # what a chunk of 8 MiB has of such records
 IMPORT_ID = UUID("0190a5d0-7c3e-7c3e-8c3e-0123456789ab")
 SCHEMA = {
     "strict": True,
