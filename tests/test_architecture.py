@@ -42,6 +42,8 @@ GROUPS = {
     "rejected": "operations",
     "signing_in": "operations",
     "sweeping": "operations",
+    "webhooks": "operations",
+    "guarded_post": "operations",
     "engines": "worker",
     "plans": "worker",
     "worker": "worker",

@@ -60,6 +60,10 @@ class Settings:
             "is_secret": True,
         },
     )
+    webhook_private_networks: bool = field(
+        default=False,
+        metadata={"help": "Whether webhooks may go to http URLs and to addresses of private networks: true or false."},
+    )
     lease_seconds: int = field(
         default=30, metadata={"help": "How long a worker may be silent before its job is given to another."}
     )
@@ -119,6 +123,9 @@ class Settings:
         return self.storage_url or (self.data_dir / "storage").resolve().as_uri()
 
 
+_TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
 def option_of(name: str) -> str:
     """The command line's option of a setting."""
     return "--" + name.replace("_", "-")
@@ -130,6 +137,11 @@ def variable_of(name: str) -> str:
 
 
 def _read(variable: str, text: str, kind: type) -> object:
+    if kind is bool:
+        if text.lower() not in _TRUTHS:
+            message = f"{variable} must be true or false, not {text!r}."
+            raise Invalid(message, code=ErrorCode.INVALID_SETTING)
+        return _TRUTHS[text.lower()]
     if kind is int or kind is float:
         try:
             return kind(text)

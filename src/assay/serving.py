@@ -17,6 +17,7 @@ from assay.operations import bootstrap, upload_signing_key
 from assay.storage.base import open_storage
 from assay.web.app import create_app
 from assay.web.services import Services
+from assay.webhooks import WebhookSender
 from assay.worker import Worker
 
 log = logging.getLogger("assay")
@@ -33,14 +34,17 @@ def open_services(settings: Settings) -> Iterator[Services]:
         # The routes know the address that uploads go to; the storage only signs the path.
         storage = open_storage(settings.resolved_storage_url(), signing_key=upload_signing_key(db), base_url="")
         worker = Worker(db, storage, settings) if settings.workers else None
+        sender = WebhookSender(db, private_networks=settings.webhook_private_networks)
         if worker is not None:
             worker.start()
+            sender.start()
         try:
             wake = worker.nudge if worker is not None else _nobody_to_wake
             yield Services(settings=settings, db=db, storage=storage, wake_worker=wake)
         finally:
             if worker is not None:
                 worker.stop()
+            sender.stop()
     finally:
         db.close()
 

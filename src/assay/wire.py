@@ -264,6 +264,49 @@ class NoticedBody(Body):
     noticed: int
 
 
+class NewWebhookBody(Body):
+    """Where the workspace wants to be told of jobs that ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(min_length=1, max_length=2048, description="An https URL of a public host.")]
+    workspace_id: Annotated[
+        str | SkipJsonSchema[None], Field(max_length=64, description="The token's own workspace.")
+    ] = None
+
+
+class WebhookBody(Body):
+    """A place that is told of jobs that ended."""
+
+    id: UUID
+    workspace_id: str
+    url: str
+    created_at: Time
+    created_by: str
+
+
+class NewWebhookSecretBody(WebhookBody):
+    """A webhook as it was created; its secret is shown this once."""
+
+    secret: Annotated[str, Field(description="Signs what is sent, by Standard Webhooks.", pattern="^whsec_")]
+
+
+class WebhookDeliveryBody(Body):
+    """What a webhook was told of one job, or is to be told, and how that went."""
+
+    id: Annotated[UUID, Field(description="The header `webhook-id`, the same at each attempt.")]
+    job_id: UUID
+    dataset_id: UUID
+    event_type: str
+    created_at: Time
+    state: Literal["waiting", "delivered", "given_up"]
+    attempts: int
+    next_attempt_at: Annotated[Time, Field(description="When it is due, while it waits.")]
+    last_attempt_at: Time | None
+    last_status: Annotated[int | None, Field(description="The status of the last answer, if there was one.")]
+    last_error: str | None
+
+
 class ErrorDetail(Body):
     """What went wrong. `error_code` is stable."""
 

@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, object, object]] = {
     "storage_hook_secret": ("told-to-the-store", "told-to-the-store", "another"),
     "rate_limit_per_minute": ("0", 0, 60),
     "log_format": ("json", "json", "text"),
+    "webhook_private_networks": ("true", True, False),
     "lease_seconds": ("5", 5, 1),
     "poll_seconds": ("0.05", 0.05, 2.0),
 }
@@ -54,6 +55,7 @@ BAD_VALUES = [
     ("engine", "spark://somewhere"),
     ("rate_limit_per_minute", "-1"),
     ("log_format", "xml"),
+    ("webhook_private_networks", "maybe"),
     ("base_url", "assay.example"),
     ("base_url", "ftp://assay.example"),
 ]

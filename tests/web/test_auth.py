@@ -26,7 +26,10 @@ OPEN_PATHS = {"/healthz", "/readyz", "/metrics", "/uploads/{token}", "/hooks/sto
 BODIES = {
     ("POST", "/datasets"): {"name": "Survey", "workspace_id": "home", "schema": AGES},
     ("PATCH", "/datasets/{dataset_id}"): {"schema": AGES},
+    ("POST", "/webhooks"): {"url": "https://hooks.example/", "workspace_id": "home"},
 }
+# Their path names no workspace's thing: a foreign workspace is named in the query.
+LISTS = {("GET", "/datasets"), ("GET", "/webhooks")}
 WRITING = {
     ("POST", "/datasets"),
     ("PATCH", "/datasets/{dataset_id}"),
@@ -34,6 +37,8 @@ WRITING = {
     ("POST", "/datasets/{dataset_id}/imports/{import_id}/cancel"),
     ("POST", "/datasets/{dataset_id}/datapoints"),
     ("DELETE", "/datasets/{dataset_id}"),
+    ("POST", "/webhooks"),
+    ("DELETE", "/webhooks/{webhook_id}"),
 }
 
 
@@ -65,7 +70,9 @@ def known(caller: Caller) -> dict[str, str]:
     """Path parameters that name things which are there, in the workspace `home`; but no migration is."""
     dataset_id = caller.make_dataset(schema=AGES)
     import_id = caller.ask_for_url(dataset_id)["import_id"]
-    return {"dataset_id": dataset_id, "import_id": import_id, "filename": "a.csv", "job_id": str(uuid4())}
+    webhook_id = caller.request("POST", "/webhooks", json=BODIES["POST", "/webhooks"]).json()["id"]
+    of_dataset = {"dataset_id": dataset_id, "import_id": import_id, "filename": "a.csv", "job_id": str(uuid4())}
+    return {**of_dataset, "webhook_id": webhook_id}
 
 
 def call(caller: Caller, route: tuple[str, str], known: dict[str, str], **more: object) -> httpx.Response:
@@ -145,9 +152,9 @@ def test_every_route_refuses_a_token_of_another_workspace(
 ) -> None:
     foreigner = Caller(caller.client, "away", make_token(services.db, workspace_id="away"))
     for route in routes:
-        if route == ("GET", "/datasets"):
-            answer = foreigner.get("/datasets", workspace_id="home")
-            assert foreigner.read("/datasets")["results"] == []
+        if route in LISTS:
+            answer = foreigner.get(route[1], workspace_id="home")
+            assert foreigner.read(route[1])["results"] == []
         else:
             answer = call(foreigner, route, known)
         assert_refused(answer, 403, ErrorCode.FOREIGN_WORKSPACE)

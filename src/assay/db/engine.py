@@ -36,6 +36,7 @@ CONNECT_SECONDS = 10
 MIGRATION_LOCK = 0x61737361  # any numbers will do, as long as nobody else in the database uses them
 CLAIM_LOCK = 0x61737362
 BOOTSTRAP_LOCK = 0x61737363
+WEBHOOK_LOCK = 0x61737364
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,12 @@ _URL_HELP = "The database URL must be sqlite:///PATH or postgresql+psycopg://USE
 def _open_sqlite(url: URL) -> Engine:
     # As many connections as the web's threads and the worker's may ask for at once.
     engine = create_engine(
-        url, connect_args={"timeout": WAIT_SECONDS}, pool_size=20, max_overflow=40, pool_timeout=WAIT_SECONDS
+        url,
+        connect_args={"timeout": WAIT_SECONDS},
+        hide_parameters=True,
+        pool_size=20,
+        max_overflow=40,
+        pool_timeout=WAIT_SECONDS,
     )
 
     @event.listens_for(engine, "connect")
@@ -222,6 +228,7 @@ def _open_postgresql(url: URL) -> Engine:
         url,
         connect_args={name: value for name, value in _POSTGRESQL_DEFAULTS.items() if name not in url.query},
         pool_pre_ping=True,
+        hide_parameters=True,  # what fails is told in the log, without what records and tokens are made of
         pool_size=5,
         max_overflow=25,
         pool_timeout=WAIT_SECONDS,

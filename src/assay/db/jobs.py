@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, insert, select, update
+from sqlalchemy import Row, and_, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from assay.db.engine import CLAIM_LOCK, ReadTransaction, WriteTransaction, take_turn
 from assay.db.rejection_parts import insert_rejection_parts
 from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
+from assay.db.webhooks import note_end
 from assay.error_summary import SummaryRow
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.jobs import (
@@ -111,7 +112,10 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
         raise Conflict(message, code=ErrorCode.STATE_CHANGED)
     attempt = values.get("attempt", job.attempt)
     insert_event(tx, job.id, from_state=job.state, to_state=to, attempt=attempt, reason=reason)
-    return _import(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
+    now_stands = _import(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
+    if to in TERMINAL:
+        note_end(tx, now_stands)
+    return now_stands
 
 
 def fail(tx: WriteTransaction, job: Import, *, reason: str, **values: Any) -> Import:
@@ -323,14 +327,11 @@ def mark_swept(tx: WriteTransaction, job_id: UUID) -> None:
 
 
 def _write_under_lease(tx: WriteTransaction, lease: Lease, **values: Any) -> None:
-    written = tx.connection.execute(update(jobs).where(_is_held(lease)).values(**values))
+    is_held = and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
+    written = tx.connection.execute(update(jobs).where(is_held).values(**values))
     if written.rowcount != 1:
         message = f"Attempt {lease.attempt} no longer holds the import {lease.job.id}."
         raise Conflict(message, code=ErrorCode.LEASE_LOST)
-
-
-def _is_held(lease: Lease) -> ColumnElement[bool]:
-    return and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
 
 
 def count_columns(counts: Counts) -> dict[str, int]:

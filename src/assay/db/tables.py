@@ -205,3 +205,42 @@ deletions = Table(
     Column("last_sweep_at", Time, nullable=False),
     Index("deletions_due", "sweep_at"),
 )
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace_id", String(64), ForeignKey("workspaces.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    # In clear: it signs what is sent, so a hash of it would be of no use.
+    Column("secret", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Index("webhook_endpoints_of_workspace", "workspace_id", "id"),
+)
+
+# What is to be told, written by the transaction that ends the job. Of no job and no dataset on purpose: what ended is
+# told of even when its dataset is gone by then.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("endpoint_id", Id, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Id, nullable=False),
+    Column("dataset_id", Id, nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Time, nullable=False),
+    # While this lies in the future, a worker has it in hand.
+    Column("lease_until", Time, nullable=False, default=EPOCH),
+    Column("last_attempt_at", Time),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    # A job ends once, so an endpoint hears of it in one delivery; the database itself holds to it.
+    Index("one_delivery_per_job", "endpoint_id", "job_id", unique=True),
+    Index("webhook_deliveries_of_endpoint", "endpoint_id", "id"),
+    Index("webhook_deliveries_due", "state", "next_attempt_at"),
+)

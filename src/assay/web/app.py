@@ -9,7 +9,19 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from assay import __version__
 from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
-from assay.web import api, appends, deletions, events, exports, hooks, migrations, rejections, suggestions, uploads
+from assay.web import (
+    api,
+    appends,
+    deletions,
+    events,
+    exports,
+    hooks,
+    migrations,
+    rejections,
+    suggestions,
+    uploads,
+    webhooks,
+)
 from assay.web.console import routes as console_routes
 from assay.web.console.errors import ShowErrorPages
 from assay.web.console.sessions import Sessions
@@ -42,8 +54,10 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.metrics = metrics = Metrics(services.db)
     app.state.rate_limiter = RateLimiter(services.settings.rate_limit_per_minute)
-    for module in (api, appends, migrations, uploads, events, rejections, exports, suggestions, deletions, hooks):
+    for module in (api, appends, migrations, uploads, events, rejections, exports, suggestions, deletions):
         app.include_router(module.router)
+    app.include_router(webhooks.router)
+    app.include_router(hooks.router)
     app.state.sessions = Sessions(services.db)
     app.include_router(console_routes.router)
     _add_operation_routes(app)

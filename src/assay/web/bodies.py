@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -91,12 +92,22 @@ def datapoint_body(datapoint: Datapoint) -> DatapointBody:
     )
 
 
+@dataclass(frozen=True)
+class MalformedJson:
+    """Stands for a body that can't be read, and fits no model: who may not call at all is told that first."""
+
+    fault: str
+
+
 class StrictJsonRequest(Request):
     """A request whose JSON is read strictly: UTF-8, no key twice in an object, no NaN, no lone surrogate."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
-            self._json = parse_json(await self.body())
+            try:
+                self._json = parse_json(await self.body())
+            except json.JSONDecodeError as error:
+                self._json = MalformedJson(error.msg)
         return self._json
 
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from assay.errors import AssayError, Conflict, Denied, ErrorCode, Invalid, InvalidFields, NotFound, Unavailable
+from assay.web.bodies import MalformedJson
 from assay.web.limits import RateLimitExceeded
 from assay.wire import ErrorBody, ErrorDetail
 
@@ -26,6 +27,7 @@ KIND_STATUS: dict[type[AssayError], int] = {
 }
 # The few codes whose status is not that of their kind.
 CODE_STATUS = {ErrorCode.NOT_AUTHENTICATED: 401, ErrorCode.BODY_TOO_LARGE: 413, ErrorCode.RATE_LIMITED: 429}
+JSON_WANTED = "Send the body as JSON, with 'Content-Type: application/json'."
 TITLES = {
     400: "Bad request",
     401: "Not authenticated",
@@ -34,6 +36,7 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    415: "Wrong media type",
     429: "Too many requests",
     500: "Internal error",
     503: "Not available now",
@@ -92,6 +95,10 @@ def _on_fault(_request: Request, error: Exception) -> JSONResponse:
 def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
+    if isinstance(error.body, MalformedJson):
+        return error_response(400, ErrorCode.INVALID_REQUEST, f"The body is no valid JSON: {error.body.fault}.")
+    if isinstance(error.body, bytes) and error.body:  # the framework reads no other media type
+        return error_response(415, ErrorCode.WRONG_MEDIA_TYPE, JSON_WANTED)
     faults: dict[str, list[str]] = {}
     for fault in error.errors():
         if fault["type"] == "json_invalid":
