@@ -64,6 +64,9 @@ class Terminal:
             assert self.look() or is_there(self.text), f"ended before {what}: {self.text}"
             assert time.monotonic() < deadline, f"waited in vain for {what}: {self.text}"
 
+    def type(self, keys: bytes) -> None:
+        os.write(self._screen, keys)
+
     def press_ctrl_c(self) -> None:
         os.killpg(self.popen.pid, signal.SIGINT)
 

@@ -153,7 +153,8 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> 
 
 
 def _submitted(pool: Executor, path: Path, task: ChunkTask) -> Future[ChunkResult]:
-    return pool.submit(_check_range, path, task)
+    with _interrupts_held_back():
+        return pool.submit(_check_range, path, task)
 
 
 def _first_of(under_way: deque[tuple[Chunk, Future[ChunkResult]]]) -> tuple[Chunk, ChunkResult]:
@@ -164,6 +165,19 @@ def _first_of(under_way: deque[tuple[Chunk, Future[ChunkResult]]]) -> tuple[Chun
 def _check_range(path: Path, task: ChunkTask) -> ChunkResult:
     with path.open("rb") as file:
         return check_chunk(_reader(file)(task.chunk.offset, task.chunk.length), task)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """A child that is started here inherits this, so that Ctrl-C does not meet it before it can say how it takes it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts_to_parent() -> None:

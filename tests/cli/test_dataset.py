@@ -1,0 +1,176 @@
+"""`assay dataset`, `assay errors` and `assay export`: what a service has, shown to a person, a script and a file."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from assay import Client
+from cli.commands import on_terminal, run
+from services.callers import AGES, ages_csv
+from services.serving import TOKEN, address_of
+
+RULES: dict[str, Any] = {
+    "strict": True,
+    "fields": {
+        "age": {"type": "integer", "exclusiveMinimum": 0, "label": "Age in years"},
+        "名前": {"type": "text", "maxLength": 5, "required": False},
+    },
+}
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(RULES))
+    return path
+
+
+@pytest.fixture(scope="session")
+def imported(shared_server: Any) -> tuple[str, str, str]:
+    """A dataset's name and id, and the id of an import of it that rejected two of five records, one of them twice."""
+    with Client(address_of(shared_server), TOKEN) as client:
+        dataset = client.create_dataset(f"imported {uuid4()}", schema=RULES)
+        data = "age,名前\n1,Ann\nold,too long a name\n2,\n-1,Bo\n3,=1+1\n".encode()
+        job = client.import_file(dataset.id, io.BytesIO(data), filename="people.csv")
+        return dataset.name, str(dataset.id), str(job.import_id)
+
+
+def test_dataset_is_made_listed_shown_and_deleted(service: dict[str, str], schema: Path) -> None:
+    name = f"made {uuid4()}"
+    made = run("dataset", "create", name, "--schema", schema, **service)
+    dataset_id = made.stdout.strip()
+    assert (made.returncode, made.stderr, len(dataset_id)) == (0, "", 36)
+    head, *rows = run("dataset", "list", **service).stdout.splitlines()
+    assert head.split() == ["ID", "NAME", "RECORDS", "CREATED"]
+    assert any(row.startswith(f"{dataset_id}  {name} ") for row in rows)
+    assert dataset_id in [row["id"] for row in json.loads(run("dataset", "list", "--json", **service).stdout)]
+    shown = json.loads(run("dataset", "show", name, "--json", **service).stdout)
+    assert shown["schema"]["fields"]["age"]["exclusiveMinimum"] == 0
+    refused = run("dataset", "delete", name, **service)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--yes deletes without asking" in refused.stderr
+    assert run("dataset", "delete", dataset_id, "--yes", **service).returncode == 0
+    gone = run("dataset", "show", dataset_id, **service)
+    assert gone.returncode == 2
+    assert "Not found (404, error code 1201)" in gone.stderr
+
+
+def test_deletion_is_asked_for_on_a_terminal(service: dict[str, str], client: Client) -> None:
+    dataset = client.create_dataset(f"asked {uuid4()}\x1b[31m")
+    for answer, code, told in (b"n\n", 2, "Nothing was deleted."), (b"y\n", 0, "Deleted."):
+        with on_terminal("dataset", "delete", dataset.id, **service) as terminal:
+            terminal.wait_for(lambda text: "for good? [y/N]" in text, what="the question")
+            terminal.type(answer)
+            assert terminal.end() == code
+        assert told in terminal.plain
+        assert "\x1b[31m" not in terminal.text
+        assert f"({dataset.id}) with 0 records" in terminal.plain
+
+
+def test_show_has_the_rules_and_the_imports_in_columns(service: dict[str, str], imported: tuple[str, str, str]) -> None:
+    name, dataset_id, import_id = imported
+    lines = run("dataset", "show", name, **service).stdout.splitlines()
+    assert lines[0] == f"{name}  {dataset_id}"
+    assert lines[1] == "READY, 3 records"
+    assert lines[3:6] == [
+        "FIELD  TYPE     REQUIRED  RULES               LABEL",
+        "age    integer  yes       exclusiveMinimum 0  Age in years",
+        "名前   text     no        maxLength 5         -",
+    ]
+    assert lines[8].split()[:5] == [import_id, "people.csv", "partial", "3", "2"]
+
+
+def test_first_schema_lets_imports_go_on_and_a_bad_one_is_refused(
+    service: dict[str, str], client: Client, schema: Path, tmp_path: Path
+) -> None:
+    dataset = client.create_dataset(f"later {uuid4()}")
+    assert "No schema yet" in run("dataset", "show", dataset.id, **service).stdout
+    assert run("dataset", "schema", dataset.id, schema, **service).stdout.startswith("The schema is set.\n")
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"fields": {"age": {"type": "whole"}}}')
+    ran = run("dataset", "schema", dataset.id, bad, **service)
+    assert ran.returncode == 2
+    assert "age" in ran.stderr
+    assert "whole" in ran.stderr
+
+
+def test_errors_are_tabs_in_a_pipe_a_table_on_a_terminal_and_one_list_in_json(
+    service: dict[str, str], imported: tuple[str, str, str]
+) -> None:
+    name, _, import_id = imported
+    wanted = [
+        (1, "age", "Value must be an integer"),
+        (1, "名前", "Value must be at most 5 characters"),
+        (3, "age", "Value must be a positive integer"),
+    ]
+    tabs = run("errors", name, import_id, **service)
+    rows = list(csv.reader(tabs.stdout.splitlines(), delimiter="\t"))
+    assert rows == [["RECORD", "FIELD", "REASON"], *[[str(row), field, reason] for row, field, reason in wanted]]
+    listed = json.loads(run("errors", name, import_id, "--json", **service).stdout)
+    assert [tuple(row.values()) for row in listed] == wanted
+    with on_terminal("errors", name, import_id, **service) as terminal:
+        assert terminal.end() == 0
+    assert terminal.plain.splitlines()[:2] == [
+        "RECORD  FIELD  REASON",
+        "     1  age    Value must be an integer",
+    ]
+
+
+def test_import_without_errors_has_an_empty_list(service: dict[str, str], client: Client) -> None:
+    dataset = client.create_dataset("all good", schema=AGES)
+    job = client.import_file(dataset.id, io.BytesIO(ages_csv(1)), filename="a.csv")
+    assert json.loads(run("errors", dataset.id, job.import_id, "--json", **service).stdout) == []
+    assert run("errors", dataset.id, job.import_id, **service).stdout == "RECORD\tFIELD\tREASON\n"
+
+
+def test_rejected_records_are_saved_as_they_stood(
+    service: dict[str, str], imported: tuple[str, str, str], tmp_path: Path
+) -> None:
+    name, _, import_id = imported
+    ran = run("errors", name, import_id, "--rejected", tmp_path / "r.csv", **service)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (tmp_path / "r.csv").read_text() == "age,名前\nold,too long a name\n-1,Bo\n"
+
+
+def test_export_goes_by_the_ending_or_to_standard_output(
+    service: dict[str, str], imported: tuple[str, str, str], tmp_path: Path
+) -> None:
+    name, _, _ = imported
+    for ending, start in ("csv", b"datapoint_id,"), ("jsonl", b'{"datapoint_id"'), ("parquet", b"PAR1"):
+        path = tmp_path / f"out.{ending.upper()}"
+        ran = run("export", name, "-o", path, **service)
+        assert (ran.returncode, ran.stdout) == (0, "")
+        assert ran.stderr == f"{path} ({path.stat().st_size:,} bytes)\n"
+        assert path.read_bytes().startswith(start)
+    piped = run("export", name, "-o", "-", "--format", "jsonl", **service)
+    assert [json.loads(line)["age"] for line in piped.stdout.splitlines()] == [1, 2, 3]
+    assert piped.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-o", "out.xls"], "must end in .parquet, .jsonl, .csv or .arrow"),
+        (["-o", "-"], "or name a --format"),
+        (["-o", "no/such/out.csv"], "Can't read or write no/such/out.csv: No such file or directory"),
+        (["-o", "out.csv", "--format", "xls"], "'xls' is not one of"),
+    ],
+)
+def test_export_that_can_not_be_written_is_told(
+    service: dict[str, str], imported: tuple[str, str, str], tmp_path: Path, words: list[str], told: str
+) -> None:
+    ran = run("export", imported[0], *words, cwd=tmp_path, **service)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert told in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_token_has_no_option(service: dict[str, str]) -> None:
+    """Every user of a machine can read a process's options."""
+    for command in ["dataset", "list"], ["import"], ["errors"], ["export"]:
+        assert "--token" not in run(*command, "--help").stdout
