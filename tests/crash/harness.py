@@ -7,11 +7,10 @@ either at a random moment, or at a named step that a process was armed with when
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -25,7 +24,7 @@ from crash.patient_client import PatientClient
 from crash.set_ups import KINDS, TOKEN, SetUp, ended_badly, was_killed
 from services.processes import Process
 
-ARMED_SECONDS = 8  # how long a step may take to be reached, after which the round goes on without that kill
+ARMED_SECONDS = 5  # how long a step may take to be reached, after which the round goes on without that kill
 STEP_COUNTS = {"chunk_done": 12, "upload_stored": 4, "file_swept": 4}
 
 
@@ -65,10 +64,11 @@ def run(
     random = Random(seed)
     report = Report(set_up.name, seed)
     began = time.monotonic()
-    plan = _plan(set_up, random)
+    # A process is armed when a round starts it anew, so that steps come first; every one within the first ten rounds.
+    firsts, seconds = _turns([*set_up.steps, *KINDS], random), _turns(KINDS, random)
     while report.kills.total() < kills and report.rounds < (max_rounds or 2 * kills):
         report.rounds += 1
-        found = _run_round(set_up, random, load, report.kills, [next(plan), next(plan)])
+        found = _run_round(set_up, random, load, report.kills, [next(firsts), next(seconds)])
         report.findings.add(found)
         report.findings.wrong += ended_badly(set_up.processes)
         report.interrupted = count_interrupted(set_up.database_url)
@@ -77,12 +77,10 @@ def run(
     return report
 
 
-def _plan(set_up: SetUp, random: Random) -> Any:
+def _turns(kinds: Sequence[str], random: Random) -> Iterator[str]:
     """Kinds of kills without end: each as often as any other, in a random order."""
     while True:
-        kinds = [*(kind for kind in KINDS for _ in range(2)), *set_up.steps]
-        random.shuffle(kinds)
-        yield from kinds
+        yield from random.sample(kinds, len(kinds))
 
 
 def _run_round(set_up: SetUp, random: Random, load: Load, kills: Counter[str], plan: list[str]) -> Findings:
@@ -91,9 +89,7 @@ def _run_round(set_up: SetUp, random: Random, load: Load, kills: Counter[str], p
     files = [make_files(random, files=load.files, records=load.records) for _ in range(load.datasets)]
     with ThreadPoolExecutor(load.datasets) as threads:
         imports = [threads.submit(_import_all, set_up.addresses, dataset) for dataset in files]
-        for number, kind in enumerate(plan):
-            if number > 0 and kind in crash_points.STEPS:
-                kind = random.choice(KINDS)
+        for kind in plan:
             if armed is not None:
                 _await_death(armed)
                 if was_killed(armed):
