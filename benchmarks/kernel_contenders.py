@@ -18,7 +18,7 @@ from typing import Any
 
 from kernel_data import FIELDS, SCHEMA
 
-CHUNK_BYTES = 32 * 1024 * 1024
+CHUNK_BYTES = 16 * 1024 * 1024
 PROCESSES = 2
 SMALL_SHARE = 50
 

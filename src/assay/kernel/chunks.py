@@ -44,7 +44,7 @@ from assay.schema import DatasetSchema
 
 __all__ = ["Chunk", "ChunkResult", "ChunkTask", "FileFault", "ReadRange", "check_chunk", "plan_chunks"]
 
-DEFAULT_CHUNK_BYTES = 32 * 1024 * 1024
+DEFAULT_CHUNK_BYTES = 16 * 1024 * 1024
 DEFAULT_RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 MAX_FIRST_FAULTS = 1000
 MAX_CELLS = 2**20
@@ -52,7 +52,7 @@ MAX_CELLS = 2**20
 # What the fast pass must have to do to be worth its millisecond a chunk, and its half second to load in a process.
 FAST_PASS = "assay.kernel.fast_pass"
 FAST_BYTES = 64 * 1024
-FAST_BYTES_TO_LOAD = 16 * 1024 * 1024
+FAST_BYTES_TO_LOAD = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
