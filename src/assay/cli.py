@@ -87,9 +87,10 @@ def serve(**options: Any) -> None:
 @main.command()
 @setting_options(*WORKER_SETTINGS)
 def worker(**options: Any) -> None:
-    """Work on imports, without serving the API: as many of these as there are machines for it.
+    """Work on imports, without serving the API.
 
-    Needs the database and the storage that the service has. Uses no port and prints no token.
+    As many of these as there are machines for it. Needs the database and the storage that the service has. Uses no port
+    and prints no token.
     """
     from assay.serving import work
 

@@ -28,7 +28,7 @@ SHOWN_REASONS = 20
 def check(
     file: Path, schema: Path, as_json: bool, accepted: Path | None, rejected: Path | None, processes: int | None
 ) -> None:
-    """Check every record of FILE (.csv or .jsonl) against a schema.
+    """Check every record of FILE (.csv or .jsonl) against a schema, without a service.
 
     Exit code: 0 all records accepted, 1 some rejected, 2 the file or the schema can't be used.
     """
@@ -103,9 +103,10 @@ def _as_import_job(file: Path, report: "Report") -> dict[str, Any]:
 
 
 def _print_report(file: Path, report: "Report", *, accepted: Path | None, rejected: Path | None) -> None:
+    noun = "record" if report.record_count == 1 else "records"
     duplicates = f" ({report.duplicate_count:,} of them duplicates)" if report.duplicate_count else ""
     say(
-        f"{file.name}: {report.record_count:,} records, "
+        f"{file.name}: {report.record_count:,} {noun}, "
         f"{report.accepted_count:,} accepted{duplicates}, {report.rejected_count:,} rejected"
     )
     if report.rejected_count:

@@ -59,10 +59,12 @@ def import_files(
     as_json: bool,
     base_url: str,
 ) -> None:
-    """Import files (.csv or .jsonl; '-' is standard input) into a dataset, and show what became of them.
+    """Import files into a dataset, and show what became of them.
 
-    All files are looked at before the first is sent. Exit code: 0 all records accepted, 1 some rejected, 2 a file could
-    not be imported, 3 an import has not ended, 130 interrupted.
+    FILE is a .csv or .jsonl, a pattern, or '-' for standard input. All files are looked at before the first is sent.
+
+    Exit code: 0 all records accepted, 1 some rejected, 2 a file could not be imported, 3 an import has not ended, 130
+    interrupted.
     """
     with open_client(base_url) as client:
         sources = _sources(files, filename)

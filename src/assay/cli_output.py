@@ -19,12 +19,12 @@ INTERRUPTED = 130
 READER_GONE = 141
 EXIT_CODES = {
     0: "all went well; of a check or an import: every record was accepted",
-    SOME_REJECTED: "some records were rejected, and others accepted",
+    SOME_REJECTED: "records were rejected; of an import: some, and others accepted",
     UNUSABLE: "it could not be done: wrong words, a file or schema that can't be used, a refusal, no service, "
     "or every record rejected by an import",
     UNFINISHED: "an import has not ended, such as one that waits for a schema",
     INTERRUPTED: "interrupted with Ctrl-C",
-    READER_GONE: "the reader of a pipe went away, as `| head` does",
+    READER_GONE: "the reader of a pipe went away, as with `head`",
 }
 
 

@@ -25,7 +25,10 @@ FORMATS = ("parquet", "jsonl", "csv", "arrow")
 @json_option
 @service_options
 def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bool, base_url: str) -> None:
-    """Show every failing field of every rejected record of an import: a table on a terminal, tabs in a pipe."""
+    """Show every failing field of an import's rejected records.
+
+    A table on a terminal, columns parted by tabs in a pipe, one list with --json.
+    """
     with open_client(base_url) as client:
         target = find_dataset(client, dataset_name)
         if rejected is not None:
@@ -65,7 +68,7 @@ def _print_errors(errors: Iterator["ImportErrorBody"]) -> None:
 @click.option("--format", "file_format", type=click.Choice(FORMATS), help="Default: by the output's ending.")
 @service_options
 def export(dataset_name: str, output: Path, file_format: str | None, base_url: str) -> None:
-    """Write all accepted records of a dataset to a file. The file is there once it is complete."""
+    """Write a dataset's accepted records to a file. It is there once it is complete."""
     chosen = file_format or output.suffix.removeprefix(".").lower()
     if chosen not in FORMATS:
         give_up("The output must end in .parquet, .jsonl, .csv or .arrow, or name a --format.")

@@ -241,5 +241,9 @@ def _appears_whole(path: Path) -> Iterator[BinaryIO]:
         with beside.open("wb") as file:
             yield file
         beside.replace(path)
+    except OSError as error:
+        if error.filename == str(beside):  # the caller knows the file by its own name
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
