@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -161,3 +162,34 @@ def test_export_that_fails_leaves_no_file(client: Any, tmp_path: Path) -> None:
     with pytest.raises(ApiError):
         client.export(uuid4(), tmp_path / "out.csv", format="csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_records_are_appended_and_repeating_it_writes_nothing_twice(client: Any, name: str) -> None:
+    dataset = client.create_dataset(name, schema=AGES)
+    for _ in range(2):
+        answer = client.append(dataset.id, [{"age": 1}, {"age": "old"}, {"age": 3}])
+        assert (answer.accepted, answer.rejected) == (2, 1)
+        assert [(error.record_index, error.field) for error in answer.errors] == [(2, "age")]
+    assert [point.data["age"] for point in client.datapoints(dataset.id)] == [1, 3]
+
+
+def test_schema_is_suggested_for_a_file_that_waits_for_one(client: Any, name: str) -> None:
+    dataset = client.create_dataset(name)
+    job = client.import_file(dataset.id, io.BytesIO(ages_csv(1, 2)), filename="a.csv")
+    suggested = client.suggested_schema(dataset.id, job.import_id)
+    assert suggested.fields["age"].type == "integer"
+    client.set_schema(dataset.id, suggested.model_dump(exclude_none=True))
+    assert client.wait_for_import(dataset.id, job.import_id).status == "complete"
+
+
+def test_new_schema_brings_the_records_under_it(client: Any, name: str) -> None:
+    dataset = client.create_dataset(name, schema=AGES)
+    client.import_file(dataset.id, io.BytesIO(ages_csv(1, 2)), filename="a.csv")
+    changed = client.set_schema(dataset.id, {"fields": {"age": {"type": "text"}}})
+    assert changed.migration_job_id is not None
+    deadline = time.monotonic() + 30
+    while (migration := client.migration(dataset.id, changed.migration_job_id)).status == "processing":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert migration.status == "complete", migration
+    assert [point.data for point in client.datapoints(dataset.id)] == [{"age": "1"}, {"age": "2"}]

@@ -120,7 +120,7 @@ def plan_chunks(
     else:
         offset = text_offset(read, size_bytes)
     # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
-    most_lines = max(1, MAX_CELLS // len(schema.fields))
+    most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # a migration plans with no fields
     chunk = Chunk(0, offset, 0, 0, header, 0)
     while chunk.end < size_bytes:
         window = read(chunk.end, chunk_bytes)
