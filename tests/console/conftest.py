@@ -5,8 +5,11 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from assay.db.engine import open_database
 from assay.db.tokens import Role
@@ -16,9 +19,12 @@ from assay.worker import Worker
 from console.visiting import Visitor
 from moving_clock import Clock
 from services.callers import Caller
+from services.chromium import NoChromium, running_chromium
 from services.in_process import client_of
+from services.in_thread import served
 from web.conftest import make_services, make_settings, make_token
 
+PATIENCE_MS = 30_000
 _numbers = itertools.count(1)
 
 
@@ -66,3 +72,68 @@ def make_desk(services: Services, nobody: Caller, *, role: Role = Role.WRITER) -
     page = visitor.sign_in(token)
     assert page.status == 200, page.text
     return Desk(services, replace(nobody, token=token), visitor)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A browser's page at a real server, and the desk that stands behind it. Nobody has signed in."""
+
+    page: Page
+    desk: Desk
+    address: str
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.address + path)
+
+    def sign_in(self) -> None:
+        self.open("/sign-in")
+        self.page.get_by_label("Token").fill(self.desk.caller.token)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(self.address + "/")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    try:
+        with running_chromium() as browser:
+            yield browser
+    except NoChromium as error:
+        pytest.skip(f"NO BROWSER, so the console is tested without scripts alone: {error}")
+
+
+@pytest.fixture(scope="session")
+def console_server(busy_services: Services) -> Iterator[httpx.Client]:
+    with served(create_app(busy_services)) as client:
+        yield client
+
+
+@pytest.fixture
+def window_options() -> dict[str, Any]:
+    """What the window is like; tests override it by parameters."""
+    return {}
+
+
+@pytest.fixture
+def window(
+    chromium: Browser, console_server: httpx.Client, busy_services: Services, window_options: dict[str, Any]
+) -> Iterator[Window]:
+    """Whatever the browser has to complain about fails the test."""
+    context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | window_options)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    workspace_id = f"room-{next(_numbers)}"
+    token = make_token(busy_services.db, workspace_id=workspace_id)
+    caller = Caller(console_server, workspace_id, token)
+    yield Window(page, Desk(busy_services, caller, Visitor(console_server)), str(console_server.base_url).rstrip("/"))
+    context.close()
+    assert not complaints

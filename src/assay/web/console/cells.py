@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.reading import Datapoint
 
-SUMMARY_CHARACTERS = 60
+SUMMARY_CHARACTERS = 48
 WHOLE_CHARACTERS = 4000
 NUMBER_TYPES = {"integer", "number"}
 LINK_TYPES = {"image_url", "audio_url", "video_url"}
@@ -72,6 +72,8 @@ def cell_of(value: Any, column: Column) -> Cell:
     if isinstance(value, bool):
         return Cell(text="true" if value else "false")
     text = value if isinstance(value, str) else json.dumps(value)
+    if column.type == "datetime":
+        text = text.replace(".000000Z", "Z")
     href = text if column.type in LINK_TYPES and text.lower().startswith(("http://", "https://")) else None
     if len(text) <= SUMMARY_CHARACTERS:
         return Cell(text=text, href=href, is_number=column.is_number)

@@ -1,0 +1,141 @@
+"""The console in a real browser: the whole story, by mouse and by keyboard alone, with scripts and without."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from console.conftest import Window
+from services.callers import AGES, ages_csv
+
+FAULTY = ages_csv(30, -4, "old", 41)
+DROP = """([selector, name, text]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([text], name));
+    const options = { dataTransfer: data, bubbles: true, cancelable: true };
+    for (const kind of ["dragenter", "dragover", "drop"]) {
+        document.querySelector(selector).dispatchEvent(new DragEvent(kind, options));
+    }
+}"""
+
+
+def choose_file(page: Page, name: str, data: bytes) -> None:
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": data})
+
+
+def test_story_from_sign_in_to_the_fixed_file(window: Window, tmp_path: Path) -> None:
+    page = window.page
+    window.sign_in()
+    page.get_by_role("link", name="Create the first one").click()
+    page.get_by_label("Name").fill("Ages")
+    page.get_by_label("Schema").fill(json.dumps(AGES))
+    page.get_by_role("button", name="Create dataset").click()
+    expect(page.get_by_role("heading", name="Ages")).to_be_visible()
+    choose_file(page, "ages.csv", FAULTY)
+    with page.expect_request(lambda request: request.method == "PUT" and "/uploads/" in request.url):
+        page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator(".standing .pill")).to_have_text("Partial")
+    expect(page.locator("mark")).to_have_text(["-4", "old"])
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Download the 2 rejected records").click()
+    rejected = tmp_path / "rejected.csv"
+    downloading.value.save_as(rejected)
+    assert rejected.read_bytes() == b"age\n-4\nold\n"
+    choose_file(page, downloading.value.suggested_filename, b"age\n4\n70\n")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator(".standing .pill")).to_have_text("Complete")
+    page.get_by_role("link", name="See the records").click()
+    expect(page.get_by_text("1–4 of 4").first).to_be_visible()
+
+
+def test_keyboard_alone_signs_in_creates_and_walks_to_the_editor(window: Window) -> None:
+    page = window.page
+    window.open("/")
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.keyboard.type(window.desk.caller.token)
+    page.keyboard.press("Enter")
+    page.wait_for_url(window.address + "/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Create the first one")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/datasets/new")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "name":
+            break
+    page.keyboard.type("By hand")
+    page.keyboard.press("Tab")
+    page.keyboard.type(json.dumps(AGES))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+
+
+def test_file_that_is_dropped_is_uploaded(window: Window) -> None:
+    window.sign_in()
+    dataset_id = window.desk.caller.make_dataset(schema=AGES)
+    window.open(f"/datasets/{dataset_id}")
+    window.page.evaluate(DROP, ["form[data-upload]", "dropped.csv", FAULTY.decode()])
+    expect(window.page.locator(".standing .pill")).to_have_text("Partial")
+    expect(window.page.get_by_role("heading", name="dropped.csv")).to_be_visible()
+
+
+def test_empty_file_is_uploaded_and_refused_in_words(window: Window) -> None:
+    window.sign_in()
+    dataset_id = window.desk.caller.make_dataset(schema=AGES)
+    window.open(f"/datasets/{dataset_id}")
+    choose_file(window.page, "ages.csv", b"")
+    window.page.get_by_role("button", name="Upload", exact=True).click()
+    expect(window.page.locator(".standing .pill")).to_have_text("Failed")
+    expect(window.page.get_by_text("The file is empty").first).to_be_visible()
+
+
+def test_preview_follows_what_is_typed(window: Window) -> None:
+    window.sign_in()
+    dataset_id = window.desk.caller.make_dataset(schema=AGES)
+    window.open(f"/datasets/{dataset_id}/schema")
+    page = window.page
+    page.get_by_label("Records to try").fill('{"age": 4}\n{"age": "old"}\n')
+    expect(page.locator("#preview")).to_contain_text("1 accepted")
+    expect(page.locator("#preview mark")).to_have_text('"old"')
+    page.get_by_role("textbox", name="Schema").fill('{"fields": {"age": {"type": "text"}}}')
+    expect(page.locator("#preview")).to_contain_text("2 accepted")
+    page.get_by_role("textbox", name="Schema").fill('{"fields": {"age": {"type": "textt"}}}')
+    expect(page.locator("#preview")).to_contain_text("Unknown type textt")
+
+
+@pytest.mark.parametrize("window_options", [{"java_script_enabled": False}])
+def test_everything_needed_works_without_scripts(window: Window) -> None:
+    window.sign_in()
+    dataset_id = window.desk.caller.make_dataset(schema=AGES)
+    window.open(f"/datasets/{dataset_id}")
+    choose_file(window.page, "plain.csv", FAULTY)
+    window.page.get_by_role("button", name="Upload", exact=True).click()
+    expect(window.page.locator(".standing .pill")).to_have_text("Partial")
+    window.open(f"/datasets/{dataset_id}/schema")
+    window.page.get_by_label("Pasted records").check()
+    window.page.get_by_label("Records to try").fill("age\n4\nold\n")
+    window.page.get_by_role("button", name="Preview").click()
+    expect(window.page.locator("#preview")).to_contain_text("1 rejected")
+    window.page.get_by_role("button", name="Sign out").click()
+    expect(window.page.get_by_label("Token")).to_be_visible()
+
+
+def test_hostile_names_and_records_are_only_text(window: Window) -> None:
+    attack = "<img src=x onerror=alert(1)>"
+    schema = {"fields": {attack: {"type": "integer", "label": attack}}}
+    window.sign_in()
+    caller = window.desk.caller
+    dataset_id = caller.make_dataset(name=attack, schema=schema)
+    line = json.dumps({attack: f"</code><script>alert(2)</script>{attack}"})
+    job = caller.import_file(dataset_id, line.encode() + b"\n" + json.dumps({attack: 1}).encode(), "x.jsonl")
+    for path in ("/", f"/datasets/{dataset_id}", f"/datasets/{dataset_id}/schema", f"/datasets/{dataset_id}/records"):
+        window.open(path)
+        expect(window.page.get_by_text(attack).first).to_be_attached()
+    window.open(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    expect(window.page.locator("mark")).to_contain_text("<script>alert(2)</script>")
+    assert window.page.locator("img").count() == 0

@@ -1,0 +1,111 @@
+"""Faults as pages for people and as envelopes for programs; and that no text of a client breaks a page."""
+
+import json
+
+import pytest
+
+from assay.web.console import datasets
+from console.conftest import Desk
+from console.visiting import HTML, seen
+from services.callers import API, ages_csv
+
+ATTACK = "\"'><script>alert(1)</script>{{ 7 * 7 }}</textarea><img src=x onerror=alert(2)>"
+
+
+def test_unknown_path_is_a_page_for_people_and_an_envelope_for_programs(quiet_desk: Desk) -> None:
+    client = quiet_desk.visitor.client
+    page = quiet_desk.visitor.get("/nowhere")
+    assert page.status == 404
+    assert "There is nothing at this path" in page.text
+    for path, headers in (("/nowhere", {}), (f"{API}/nowhere", HTML), ("/uploads/forged", HTML), ("/readyz/x", HTML)):
+        answer = client.get(path, headers=headers)
+        assert answer.headers["content-type"] == "application/json", path
+
+
+def test_unknown_dataset_and_import_are_pages(quiet_desk: Desk) -> None:
+    dataset_id = quiet_desk.caller.make_dataset()
+    for path in ("/datasets/x", f"/datasets/{dataset_id}/imports/{dataset_id}", f"/datasets/{dataset_id}/imports/x"):
+        page = quiet_desk.visitor.get(path)
+        assert page.status == 404
+        assert "Go to the datasets" in page.text
+
+
+def test_bad_parameters_are_a_page(quiet_desk: Desk) -> None:
+    dataset_id = quiet_desk.caller.make_dataset()
+    assert quiet_desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": "x"}).status == 400
+    assert quiet_desk.visitor.get("/", cursor="x").status == 400
+
+
+def test_bug_is_a_page_without_a_traceback(quiet_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret of the code")
+
+    monkeypatch.setattr(datasets, "dataset_for", fail)
+    page = quiet_desk.visitor.get("/datasets/x")
+    assert page.status == 500
+    assert "Internal error" in page.text
+    assert "secret" not in page.answer.text
+
+
+def test_body_that_is_too_large_is_a_page(quiet_desk: Desk) -> None:
+    answer = quiet_desk.visitor.client.post("/datasets", data={"schema": "x" * 2_000_000}, headers=HTML)
+    assert answer.status_code == 413
+    assert "The body is larger" in seen(answer).text
+
+
+def test_hostile_text_of_clients_stays_text_on_every_page(desk: Desk) -> None:
+    schema = {"fields": {ATTACK: {"type": "integer", "label": ATTACK}}}
+    dataset_id = desk.caller.make_dataset(name=ATTACK, schema=schema)
+    lines = [json.dumps({ATTACK: ATTACK}), json.dumps({ATTACK: 1}), "{" + ATTACK]
+    form = desk.visitor.get(f"/datasets/{dataset_id}").form(f"/send-file/{dataset_id}")
+    page = desk.visitor.send_file(form, "<script>alert(3)<.script>.jsonl", "\n".join(lines).encode())
+    import_id = page.answer.url.path.rpartition("/")[2]
+    desk.caller.settled(dataset_id, import_id)
+    base = f"/datasets/{dataset_id}"
+    for path in ("/", base, f"{base}/records", f"{base}/schema", f"{base}/delete", f"{base}/imports/{import_id}"):
+        page = desk.visitor.get(path)
+        assert page.status == 200
+        assert [given.get("src") for tag, given in page.tags if tag == "script"] == [page_script(page.answer.text)]
+        assert not [tag for tag, _ in page.tags if tag == "img"]
+        assert not [given for _, given in page.tags if any(name.startswith("on") or name == "style" for name in given)]
+        assert "{{ 7 * 7 }}" in page.answer.text.replace("&#34;", '"')
+
+
+def page_script(text: str) -> str:
+    """The one script that pages have."""
+    start = text.index("/static/console.js")
+    return text[start : text.index('"', start)]
+
+
+def test_error_page_shows_hostile_field_names_as_text(quiet_desk: Desk) -> None:
+    form = quiet_desk.visitor.get("/datasets/new").form("/datasets")
+    page = quiet_desk.visitor.send(form, name=ATTACK, schema=json.dumps({"fields": {ATTACK: {"type": ATTACK}}}))
+    assert page.status == 400
+    assert page.form("/datasets").fields["name"] == ATTACK
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 1
+
+
+def test_static_files_are_kept_by_browsers_and_change_their_address(quiet_desk: Desk) -> None:
+    client = quiet_desk.visitor.client
+    page = quiet_desk.visitor.get("/")
+    address = page_script(page.answer.text)
+    answer = client.get(address)
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert client.get("/static/console.js").headers["cache-control"] == "no-cache"
+    again = client.get("/static/console.js", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+    assert client.get("/static/..%2Fapp.py").status_code == 404
+    assert page.answer.headers["cache-control"] == "no-store"
+
+
+def test_export_and_rejected_are_files_for_the_session(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema={"fields": {"age": {"type": "integer"}}})
+    job = desk.caller.import_file(dataset_id, ages_csv(1, "old"))
+    client = desk.visitor.client
+    for name in ("parquet", "jsonl", "csv", "arrow"):
+        answer = client.get(f"/datasets/{dataset_id}/export", params={"format": name}, headers=HTML)
+        assert answer.status_code == 200
+        assert answer.headers["content-disposition"].startswith("attachment")
+    answer = client.get(f"/datasets/{dataset_id}/imports/{job['import_id']}/rejected", headers=HTML)
+    assert answer.content == b"age\nold\n"
