@@ -43,6 +43,7 @@ GROUPS = {
     "signing_in": "operations",
     "sweeping": "operations",
     "webhooks": "operations",
+    "tracing": "operations",
     "guarded_post": "operations",
     "engines": "worker",
     "plans": "worker",

@@ -76,10 +76,12 @@ def serve(**options: Any) -> None:
     With nothing set up it keeps everything in ./assay-data, and prints a token on its first start.
     """
     from assay.serving import serve as serve_until_signal
+    from assay.tracing import start_tracing
 
     settings = Settings.from_env(os.environ, **options)
     crash_points.arm(os.environ.get(crash_points.VARIABLE, ""))
     log_to_stderr(settings.log_format)
+    start_tracing(os.environ)
     with suppress(KeyboardInterrupt):
         serve_until_signal(settings, say=click.echo)
 
@@ -93,12 +95,14 @@ def worker(**options: Any) -> None:
     and prints no token.
     """
     from assay.serving import work
+    from assay.tracing import start_tracing
 
     settings = Settings.from_env(os.environ, **options)
     if settings.workers == 0:
         raise Invalid("A worker needs --workers of at least 1.", code=ErrorCode.INVALID_SETTING)
     crash_points.arm(os.environ.get(crash_points.VARIABLE, ""))
     log_to_stderr(settings.log_format)
+    start_tracing(os.environ)
     with suppress(KeyboardInterrupt):
         work(settings, say=click.echo)
 

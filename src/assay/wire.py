@@ -37,6 +37,8 @@ class Body(BaseModel):
 class FieldBody(Body):
     """One field of a schema. Constraints that don't fit the type are refused."""
 
+    model_config = ConfigDict(extra="forbid")
+
     type: Literal[
         "text",
         "image_url",
@@ -51,12 +53,12 @@ class FieldBody(Body):
         "datetime",
         "json",
     ]
-    label: Annotated[str | SkipJsonSchema[None], Field(max_length=255)] = None
+    label: Annotated[str, Field(max_length=255)] | SkipJsonSchema[None] = None
     required: Annotated[bool | SkipJsonSchema[None], Field(description="Overrides `strict` for this field.")] = None
-    enum: Annotated[list[Any] | SkipJsonSchema[None], Field(min_length=1)] = None
+    enum: Annotated[list[Any], Field(min_length=1, max_length=10_000)] | SkipJsonSchema[None] = None
     pattern: Annotated[str | SkipJsonSchema[None], Field(description="RE2 syntax, searched, not anchored.")] = None
-    minLength: Annotated[int | SkipJsonSchema[None], Field(ge=0)] = None
-    maxLength: Annotated[int | SkipJsonSchema[None], Field(ge=0)] = None
+    minLength: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = None
+    maxLength: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = None
     minimum: float | int | str | SkipJsonSchema[None] = None
     maximum: float | int | str | SkipJsonSchema[None] = None
     exclusiveMinimum: float | int | str | SkipJsonSchema[None] = None
@@ -69,7 +71,9 @@ class SchemaBody(Body):
     model_config = ConfigDict(extra="forbid")
 
     strict: Annotated[bool, Field(description="Whether a record must have every field.")] = False
-    fields: Annotated[dict[str, FieldBody], Field(min_length=1, max_length=200)]
+    fields: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=128)], FieldBody], Field(min_length=1, max_length=200)
+    ]
 
 
 class NewDatasetBody(Body):
@@ -269,9 +273,11 @@ class NewWebhookBody(Body):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: Annotated[str, Field(min_length=1, max_length=2048, description="An https URL of a public host.")]
+    url: Annotated[
+        str, Field(max_length=2048, pattern=r"^https?://[!-~]+$", description="An https URL of a public host.")
+    ]
     workspace_id: Annotated[
-        str | SkipJsonSchema[None], Field(max_length=64, description="The token's own workspace.")
+        Annotated[str, Field(max_length=64)] | None, Field(description="The token's own workspace.")
     ] = None
 
 

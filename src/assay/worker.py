@@ -31,6 +31,7 @@ from assay.reading import OLD_FILES_STAY_FOR, read_known_ids
 from assay.storage.base import Storage
 from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_attempt, sweep_files
+from assay.tracing import attempt_span
 
 log = logging.getLogger("assay.worker")
 
@@ -157,7 +158,8 @@ class Worker:
     def _run_and_release(self, run: _Run) -> None:
         job = run.lease.job
         try:
-            with telling_of(dataset_id=str(job.dataset_id), job_id=str(job.id), attempt=job.attempt):
+            ids = {"dataset_id": str(job.dataset_id), "job_id": str(job.id)}
+            with telling_of(**ids, attempt=job.attempt), attempt_span(job.kind.value, ids, attempt=job.attempt):
                 self._run(run)
         finally:
             with self._runs_lock:

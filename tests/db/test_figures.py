@@ -15,6 +15,7 @@ def test_empty_database_has_empty_figures(database: Database) -> None:
     assert figures.records_by_outcome == {"accepted": 0, "duplicate": 0, "rejected": 0}
     assert figures.queue_age_seconds == 0
     assert figures.recent_seconds == []
+    assert figures.deliveries == {}
 
 
 def test_figures_add_up(database: Database, clock: Clock) -> None:

@@ -41,6 +41,7 @@ def test_every_metric_is_there_before_there_is_a_job(caller: Caller) -> None:
     assert value(samples, "assay_jobs", kind="import", state="queued") == 0
     assert value(samples, "assay_records", outcome="rejected") == 0
     assert value(samples, "assay_queue_age_seconds") == 0
+    assert value(samples, "assay_webhook_deliveries", state="given_up") == 0
     assert math.isnan(value(samples, "assay_import_seconds", quantile="0.5"))
 
 

@@ -89,7 +89,7 @@ def test_webhook_is_deleted_with_what_was_to_be_sent(near: Caller, services: Ser
 
 
 @pytest.mark.parametrize(
-    "url", ["http://hooks.example/", "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/", "nowhere"]
+    "url", ["http://hooks.example/", "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/"]
 )
 def test_url_into_a_private_network_is_refused(caller: Caller, url: str) -> None:
     answer = caller.request("POST", "/webhooks", json={"url": url})
@@ -97,7 +97,9 @@ def test_url_into_a_private_network_is_refused(caller: Caller, url: str) -> None
     assert caller.read("/webhooks")["results"] == []
 
 
-@pytest.mark.parametrize("body", [{}, {"url": 1}, {"url": None}, {"url": ""}, {"url": URL, "secret": "mine"}, [], "x"])
+@pytest.mark.parametrize(
+    "body", [{}, {"url": 1}, {"url": None}, {"url": ""}, {"url": "nowhere"}, {"url": URL, "secret": "mine"}, [], "x"]
+)
 def test_body_that_is_no_webhook_is_refused(caller: Caller, body: object) -> None:
     assert_error(caller.request("POST", "/webhooks", json=body), 400, ErrorCode.INVALID_REQUEST)
 

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from assay.db.engine import ReadTransaction
 from assay.db.tables import jobs
+from assay.db.webhooks import DeliveryState, count_deliveries
 from assay.jobs import TERMINAL, Kind, State
 
 RECENT = timedelta(hours=1)
@@ -26,6 +27,7 @@ class Figures:
     records_by_outcome: dict[str, int]
     queue_age_seconds: float
     recent_seconds: list[float]
+    deliveries: dict[DeliveryState, int]
 
 
 def read_figures(tx: ReadTransaction) -> Figures:
@@ -35,6 +37,7 @@ def read_figures(tx: ReadTransaction) -> Figures:
         records_by_outcome=_records_by_outcome(tx),
         queue_age_seconds=_queue_age_seconds(tx),
         recent_seconds=_recent_seconds(tx),
+        deliveries=count_deliveries(tx),
     )
 
 

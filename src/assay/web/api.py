@@ -31,6 +31,7 @@ from assay.web.parameters import (
     DatasetId,
     ImportId,
     Limit,
+    RowCursor,
     id_of_cursor,
     import_for,
     import_id_of,
@@ -49,6 +50,8 @@ from assay.wire import (
 )
 
 IMPORTS_SHOWN = 100
+# For the description: another name is refused in words.
+FILE_NAME = r"^[^\x00-\x1f\x7f]{1,200}\.([cC][sS][vV]|[jJ][sS][oO][nN][lL])$"
 FIRST_POLL_SECONDS = 0.05
 SLOWEST_POLL_SECONDS = 0.5
 
@@ -79,7 +82,7 @@ WaitSeconds = Annotated[
     tags=["datasets"],
     status_code=201,
     response_model_exclude_unset=True,
-    responses=responses(400, 401, 403, 413),
+    responses=responses(400, 401, 403, 413, 415),
 )
 def post_dataset(body: NewDatasetBody, services: WithServices, token: Writer) -> DatasetBody:
     """Without a `schema`, what is uploaded waits in `pending_schema` until one is set."""
@@ -129,7 +132,7 @@ def get_dataset(dataset_id: DatasetId, services: WithServices, token: Reader) ->
     summary="Set a dataset's schema",
     tags=["datasets"],
     response_model_exclude_unset=True,
-    responses=responses(400, 401, 403, 404, 409, 413),
+    responses=responses(400, 401, 403, 404, 409, 413, 415),
 )
 def patch_dataset(dataset_id: DatasetId, body: DatasetPatchBody, services: WithServices, token: Writer) -> DatasetBody:
     """The first schema releases every import that waits in `pending_schema`, in upload order.
@@ -166,7 +169,9 @@ def get_dataset_status(dataset_id: DatasetId, services: WithServices, token: Rea
 )
 def get_upload_url(
     dataset_id: DatasetId,
-    filename: Annotated[str, Path(description="The file's name, ending in .csv or .jsonl.")],
+    filename: Annotated[
+        str, Path(description="The file's name, ending in .csv or .jsonl.", json_schema_extra={"pattern": FILE_NAME})
+    ],
     request: Request,
     services: WithServices,
     token: Writer,
@@ -259,7 +264,7 @@ def post_cancel(dataset_id: DatasetId, import_id: ImportId, services: WithServic
     responses=responses(400, 401, 403, 404),
 )
 def get_datapoints(
-    dataset_id: DatasetId, services: WithServices, token: Reader, limit: Limit = 100, cursor: Cursor = None
+    dataset_id: DatasetId, services: WithServices, token: Reader, limit: Limit = 100, cursor: RowCursor = None
 ) -> Page[DatapointBody]:
     """The accepted records in a stable order: what later imports add comes after what is there."""
     dataset = dataset_for(services, token, dataset_id)

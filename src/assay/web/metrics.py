@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from assay.db.engine import Database
 from assay.db.figures import Figures, read_figures
+from assay.db.webhooks import DeliveryState
 from assay.jobs import Kind, State
 
 # The route is open to all, so what it costs the database is bounded.
@@ -67,6 +68,10 @@ class _Jobs(Collector):
         for quantile in QUANTILES:
             durations.add_metric([str(quantile)], _quantile(figures.recent_seconds, quantile))
         yield durations
+        deliveries = GaugeMetricFamily("assay_webhook_deliveries", "Webhook deliveries by state.", labels=["state"])
+        for delivery_state in DeliveryState:
+            deliveries.add_metric([delivery_state.value], figures.deliveries.get(delivery_state, 0))
+        yield deliveries
 
     def _figures(self) -> Figures:
         with self._lock:

@@ -19,7 +19,21 @@ FORM_UPLOADS_PATH = "/send-file"  # where a form of the console sends a file
 DatasetId = Annotated[str, Path(description="The dataset's id.", json_schema_extra={"format": "uuid"})]
 ImportId = Annotated[str, Path(description="The import's id.", json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many results a page has.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=100)]
+# The patterns are for the description: a cursor that is none of ours is refused in words.
+Cursor = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the page before.",
+        max_length=100,
+        json_schema_extra={"pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+    ),
+]
+RowCursor = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the page before.", max_length=100, json_schema_extra={"pattern": "^[0-9]{1,18}$"}
+    ),
+]
 
 
 def import_for(services: Services, token: Token, dataset_id: str, import_id: str) -> Import:

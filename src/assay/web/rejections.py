@@ -8,7 +8,7 @@ from assay.rejected import read_errors, read_rejected
 from assay.web.auth import Reader
 from assay.web.downloads import binary, download
 from assay.web.errors import responses
-from assay.web.parameters import BASE_PATH, Cursor, DatasetId, ImportId, Limit, import_for, row_of_cursor
+from assay.web.parameters import BASE_PATH, DatasetId, ImportId, Limit, RowCursor, import_for, row_of_cursor
 from assay.web.services import WithServices
 from assay.wire import ImportErrorBody, Page
 
@@ -28,7 +28,7 @@ def get_errors(
     services: WithServices,
     token: Reader,
     limit: Limit = 100,
-    cursor: Cursor = None,
+    cursor: RowCursor = None,
 ) -> Page[ImportErrorBody]:
     """Every failing field of every rejected record, in file order. 409 until the import has ended."""
     job = import_for(services, token, dataset_id, import_id)
