@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.errors import ErrorCode, Unavailable
-from assay.reading import StoredFile
+from assay.reading import StoredFile, check_footer
 from assay.storage.base import Storage
 
 ROWS_A_BATCH = 65_536
@@ -26,6 +26,7 @@ def read_batches(
     skipped = first_row
     try:
         with pq.ParquetFile(source, page_checksum_verification=True) as file:
+            check_footer(file)
             groups: list[int] = []
             for index in range(file.metadata.num_row_groups):
                 rows = file.metadata.row_group(index).num_rows
@@ -37,7 +38,7 @@ def read_batches(
                 if skipped < batch.num_rows:
                     yield batch.slice(skipped)
                 skipped = max(0, skipped - batch.num_rows)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         # Arrow raises either for a page whose checksum is wrong, and for a file that is no Parquet at all.
         message = f"The stored file {key} is damaged: restore it from a backup, or import its upload again."
         raise Unavailable(message, code=ErrorCode.STORAGE_DAMAGED) from error
