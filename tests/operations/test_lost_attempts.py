@@ -99,7 +99,7 @@ def test_job_that_has_not_ended_is_cancelled(database: Database, storage: Storag
     assert return_lapsed(database) == 0
 
 
-@pytest.mark.parametrize("state", list(TERMINAL))
+@pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_job_that_has_ended_is_not_cancelled(database: Database, storage: Storage, state: State) -> None:
     job = import_in(state, database, storage)
     with pytest.raises(Conflict) as caught:
