@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from console.conftest import Desk
-from services.callers import AGES, ages_csv
+from services.callers import AGES, ages_csv, wait_until
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FAULTY = ages_csv(30, -4, "old", 41)
@@ -104,6 +104,21 @@ def test_import_without_a_schema_leads_to_a_suggested_one_that_starts_it(desk: D
     assert '"age": {"type": "integer"' in form.fields["schema"]
     desk.visitor.send(form)
     assert desk.caller.settled(dataset_id, waiting["import_id"])["status"] == "complete"
+
+
+def test_schema_change_shows_its_migration_to_the_end(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    desk.caller.import_file(dataset_id, ages_csv(7, 30))
+    form = desk.visitor.get(f"/datasets/{dataset_id}/schema").form("/schema")
+    page = desk.visitor.send(form, schema='{"fields": {"age": {"type": "integer", "minimum": 18}}}')
+    address = str(page.answer.url.raw_path.decode())
+    assert "?migration=" in address
+
+    def lost() -> bool:
+        return "1 of 2 records lost a value that it refuses" in desk.visitor.get(address).text
+
+    wait_until(lost, what="the migration ends")
+    assert "Value must be at least 18" in desk.visitor.get(address).text
 
 
 def test_samples_are_shown_with_long_values_behind_expanders(desk: Desk) -> None:

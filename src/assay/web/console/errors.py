@@ -65,7 +65,8 @@ def _page(scope: Scope, start: Message, body: bytes) -> Response:
         comes_back = f"?next={quote(target, safe='')}" if scope["method"] == "GET" and target != "/" else ""
         return RedirectResponse(SIGN_IN_PATH + comes_back, status_code=303)
     headers = {name: kept[name] for name in ("retry-after", "allow") if name in kept}
-    return render("error.html", None, status=status, headers=headers, error=error, details=_details(error["detail"]))
+    visitor = scope.get("state", {}).get("visitor")
+    return render("error.html", visitor, status=status, headers=headers, error=error, details=_details(error["detail"]))
 
 
 def _details(detail: Any) -> list[str]:

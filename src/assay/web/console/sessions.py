@@ -116,7 +116,9 @@ def _visitor(request: Request, services: WithServices) -> Visitor:
         raise Denied("Sign in to see this page.", code=ErrorCode.NOT_AUTHENTICATED)
     request.app.state.rate_limiter.count(str(token.id))
     request.state.token_id = str(token.id)  # for the log
-    return Visitor(token=token, form_token=sessions_of(request).form_token(session))
+    visitor = Visitor(token=token, form_token=sessions_of(request).form_token(session))
+    request.state.visitor = visitor  # for an error page
+    return visitor
 
 
 Reading = Annotated[Visitor, Depends(_visitor)]
