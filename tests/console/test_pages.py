@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from assay.fieldtypes import FIELD_TYPES
+from assay.schema import CONSTRAINTS
 from console.conftest import Desk
 from services.callers import AGES, ages_csv, wait_until
 
@@ -133,6 +135,12 @@ def test_samples_are_shown_with_long_values_behind_expanders(desk: Desk) -> None
     assert "1–50 of 145" in page.text
     assert "<details><summary>" in page.answer.text
     assert "101–145 of 145" in desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": 101}).text
+
+
+def test_every_field_type_and_constraint_is_explained(desk: Desk) -> None:
+    page = desk.visitor.get("/datasets/new")
+    for name in (*FIELD_TYPES, *CONSTRAINTS):
+        assert f"<code>{name}</code>" in page.answer.text
 
 
 def test_dataset_is_deleted_only_when_its_name_was_typed(desk: Desk) -> None:

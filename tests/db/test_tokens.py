@@ -96,3 +96,15 @@ def test_random_tokens_are_long_and_differ() -> None:
     made = {tokens.random_token() for _ in range(100)}
     assert len(made) == 100
     assert all(text.startswith("assay_") and len(text) >= 49 for text in made)
+
+
+def test_a_token_is_found_by_its_id_as_long_as_it_is_valid(database: Database, clock: Clock) -> None:
+    lasting, short = _add(database, text="lasting"), _add(database, text="short", seconds=60)
+    clock.advance(60)
+    with database.read() as tx:
+        found = [tokens.get_valid_token(tx, token_id) for token_id in (lasting.id, short.id, new_id())]
+    assert found == [lasting, None, None]
+    with database.write() as tx:
+        tokens.revoke_token(tx, lasting.id)
+    with database.read() as tx:
+        assert tokens.get_valid_token(tx, lasting.id) is None

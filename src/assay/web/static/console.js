@@ -64,12 +64,13 @@ function enhanceUpload(form) {
   const input = form.querySelector("input[type=file]");
   const [bar, text] = [form.querySelector("progress"), form.querySelector(".upload-text")];
   const [panel, fault, button] = [form.querySelector(".upload-progress"), form.querySelector("[data-fault]"), form.querySelector("button[type=submit]")];
-  let running = null;
+  let [isBusy, running] = [false, null];
   input.multiple = true;
   form.querySelector("[data-hint]").append(" – or drop it here");
 
   async function upload(files) {
-    if (running || !files.length) return;
+    if (isBusy || !files.length) return;
+    isBusy = true;
     fault.hidden = true;
     panel.hidden = false;
     button.disabled = true;
@@ -92,7 +93,7 @@ function enhanceUpload(form) {
       fault.hidden = false;
       panel.hidden = true;
     } finally {
-      running = null;
+      [isBusy, running] = [false, null];
       button.disabled = false;
     }
   }
