@@ -99,7 +99,8 @@ def test_waiting_import_refreshes_itself_without_scripts_and_can_be_cancelled(qu
 def test_import_without_a_schema_leads_to_a_suggested_one_that_starts_it(desk: Desk) -> None:
     dataset_id = desk.caller.make_dataset()
     waiting = desk.caller.import_file(dataset_id, ages_csv(30, 41))
-    assert "Set one" in desk.visitor.get(f"/datasets/{dataset_id}/imports/{waiting['import_id']}").text
+    waits = desk.visitor.get(f"/datasets/{dataset_id}/imports/{waiting['import_id']}")
+    assert "Read the one that fits this file" in waits.text
     page = desk.visitor.get(f"/datasets/{dataset_id}/schema")
     assert "This schema is a suggestion" in page.text
     form = page.form("/schema")
