@@ -75,7 +75,7 @@ def test_no_extra_field_takes_the_place_of_a_plain_one(log: logging.Logger, obje
     assert json.loads(objects[0])["time"] != "never"
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "a\r\u2028b", "\ud800", "\x1b[31mred", "nul\x00", "😀"])
+@pytest.mark.parametrize("text", ["two\nlines", "a\r\u2028b", "\ud800", "\x1b[31mred", "nul\x00", "😀"], ids=ascii)
 def test_json_line_stays_one_line_of_ascii(log: logging.Logger, objects: Made, text: str) -> None:
     log.info("%s", text)
     assert objects[0].isascii()
