@@ -14,8 +14,8 @@ import numpy as np
 
 from assay.importing import ImportPlan, UploadDamaged, UploadReader, end_futures
 from assay.jobs import INLINE_ERRORS, Counts
-from assay.kernel.chunks import Chunk, ChunkTask, FileFault, plan_chunks
-from assay.kernel.normalise import PLANNING_SCHEMA, Kept, readable
+from assay.kernel.chunks import MAX_CELLS, Chunk, ChunkTask, FileFault, plan_chunks
+from assay.kernel.normalise import Kept, planning_schema, readable
 from assay.migration_runs import GroupOutcome, MigrationGroup, MigrationPiece, run_group
 from assay.migrations import MigratedPart, MigrationOutcome, NulledValue
 from assay.storage.base import Storage
@@ -92,17 +92,20 @@ def _add(found: _Found, outcome: GroupOutcome, on_progress: Callable[[Counts], N
 
 
 def _groups(pieces: Iterable[tuple[MigrationPiece, ImportPlan]]) -> Iterator[MigrationGroup]:
-    """Pieces that follow each other, as many as make no more than a chunk."""
+    """Pieces that follow each other, as many as are no more to hold than a chunk."""
     gathered: list[MigrationPiece] = []
-    size_bytes = number = 0
+    size_bytes = cells = number = 0
     last: ImportPlan | None = None
     for piece, plan in pieces:
-        length = piece.task.chunk.length
-        if last is not None and (size_bytes + length > plan.chunk_bytes or len(gathered) == PIECES_A_GROUP):
+        size_bytes += piece.task.chunk.length
+        cells += piece.task.chunk.record_count * len(plan.schema.fields)
+        is_full = size_bytes > plan.chunk_bytes or cells > MAX_CELLS or len(gathered) == PIECES_A_GROUP
+        if last is not None and is_full:
             yield _group(gathered, last, number)
-            gathered, size_bytes, number = [], 0, number + 1
+            gathered, number = [], number + 1
+            size_bytes = piece.task.chunk.length
+            cells = piece.task.chunk.record_count * len(plan.schema.fields)
         gathered.append(piece)
-        size_bytes += length
         last = plan
     if last is not None:
         yield _group(gathered, last, number)
@@ -136,7 +139,7 @@ def _pieces_of(source: Source, upload: UploadReader) -> Iterator[MigrationPiece]
         upload.read,
         size_bytes=plan.size_bytes,
         format=plan.format,
-        schema=PLANNING_SCHEMA,
+        schema=planning_schema(plan.schema),
         chunk_bytes=plan.chunk_bytes,
         record_limit_bytes=plan.record_limit_bytes,
     )

@@ -122,6 +122,47 @@ DATASET = _closed(
     }
 )
 
+MIGRATING_DATASET = _closed({**DATASET["properties"], "migration_job_id": UUID})
+
+_MIGRATION = {
+    "dataset_id": UUID,
+    "job_id": UUID,
+    "schema_version": {"type": "integer", "minimum": 1},
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+_NULLED = _closed({"datapoint_id": UUID, "field": TEXT, "reason": TEXT})
+_LOST = {
+    "failed_count": {"type": "integer", "minimum": 1},
+    "errors": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _NULLED},
+}
+
+
+def _migration(status: str, more: dict[str, Any]) -> dict[str, Any]:
+    return _closed({**_MIGRATION, "status": {"const": status}, **more})
+
+
+MIGRATION = {
+    "oneOf": [
+        _migration("processing", {}),
+        _migration("processing", {"reprocessed_count": COUNT}),
+        _migration("complete", {"reprocessed_count": COUNT}),
+        _migration("partial", {"reprocessed_count": COUNT, **_LOST}),
+        _migration("failed", _REASON),
+    ]
+}
+
+APPEND = _closed(
+    {
+        "accepted": COUNT,
+        "rejected": COUNT,
+        "errors": {
+            "type": "array",
+            "items": _closed({"record_index": {"type": "integer", "minimum": 1}, "field": TEXT, "reason": TEXT}),
+        },
+    }
+)
+
 DATASET_STATUS = _closed({"status": {"enum": ["UNINITIALISED", "PROCESSING", "READY", "ERROR"]}})
 
 DATAPOINT = _closed({"id": UUID, "import_id": UUID, "record_index": COUNT, "data": {"type": "object"}})

@@ -19,9 +19,6 @@ from assay.kernel.formats import FORMATS
 from assay.kernel.identity import Ids, ids_to_arrow
 from assay.schema import DatasetSchema
 
-PLANNING_SCHEMA = DatasetSchema(strict=False, fields=())
-"""What to plan a file's chunks with when it shall be normalised: a column that the header lacks is absence."""
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -57,6 +54,11 @@ class Normalised:
     table: pa.Table
     nulled_count: int
     first_nulled: list[ChangedValue]
+
+
+def planning_schema(schema: DatasetSchema) -> DatasetSchema:
+    """What to plan the chunks of a file with that is to be normalised: a column that its header lacks is absence."""
+    return DatasetSchema(strict=False, fields=tuple(replace(field, required=False) for field in schema.fields))
 
 
 def readable(chunk: Chunk) -> Chunk:
