@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 DEPLOYMENTS = [ROOT / "Containerfile", *sorted((ROOT / "deploy").rglob("*.yaml"))]
-OTHER_VARIABLES = {"ASSAY_URL", "ASSAY_TOKEN"}  # the clients'
+OTHER_VARIABLES = {"ASSAY_URL", "ASSAY_TOKEN", "ASSAY_CRASH_AT"}  # the clients', and the crash tests'
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -33,7 +33,7 @@ def test_answers_and_faults_of_the_api_are_secured_and_never_cached(caller: Call
         caller.get("/datasets"),
         caller.get("/datasets/nothing"),
         caller.request("PUT", "/datasets"),
-        caller.request("POST", "/datasets", content=b"{"),
+        caller.request("POST", "/datasets", content=b"{", headers={"Content-Type": "application/json"}),
         caller.request("POST", "/datasets", content=b"x" * 2_000_000),
         caller.get("/datasets", headers={"Authorization": ""}),
         caller.client.get("/api/v1/data-collection/datasets"),
