@@ -21,7 +21,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile -rf
+	$(BIN)/pytest -rf
 
 # The fast pass against the exact one for an hour, on files that no run had before; prints how many records it compared.
 FUZZ_SECONDS ?= 3600
