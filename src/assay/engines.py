@@ -49,12 +49,10 @@ def has_lost_process(error: Exception) -> bool:
 def _open_pool(processes: int) -> Engine:
     """A native crash on hostile input breaks the pool, not the service.
 
-    Children start from a clean server process that has the kernel loaded: never a fork of this one, whose threads
-    may hold locks.
+    Children start from nothing: never as a fork of this process, whose threads may hold locks, nor of a server made
+    for forking, which would take as much memory as a child does, for a quicker start of the few that there are.
     """
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload(["assay.chunk_runs"])
+    context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=prepare_child)
     for _ in range(processes):  # children start as tasks come in: now, not when the first job waits for them
         pool.submit(warm_up)

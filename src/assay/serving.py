@@ -12,6 +12,7 @@ import uvicorn
 
 from assay.config import Settings, option_of, variable_of
 from assay.errors import ErrorCode, Invalid
+from assay.kernel.memory import return_freed_memory
 from assay.opening import open_migrated
 from assay.operations import bootstrap, upload_signing_key
 from assay.storage.base import open_storage
@@ -23,12 +24,13 @@ from assay.worker import Worker
 log = logging.getLogger("assay")
 
 GRACE_SECONDS = 5
-SIGNAL_SECONDS = 0.5
+SIGNAL_SECONDS = 0.2
 
 
 @contextmanager
 def open_services(settings: Settings) -> Iterator[Services]:
     """Database, storage and, unless `workers` is 0, a running worker; all ended when the block ends."""
+    return_freed_memory()
     db = open_migrated(settings)
     try:
         # The routes know the address that uploads go to; the storage only signs the path.

@@ -358,7 +358,8 @@ class Worker:
                 log.warning("the sweep has to wait: %s", error)
             except Exception:
                 log.exception("the sweep failed by a fault of the service")
-            self._is_stopping.wait(SWEEP_SECONDS)
+            # A lapsed lease is to be noticed within half of its length.
+            self._is_stopping.wait(min(SWEEP_SECONDS, self._settings.lease_seconds / 2))
 
     def _sweep_once(self) -> None:
         settings, moved = self._settings, 0

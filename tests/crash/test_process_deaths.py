@@ -23,7 +23,7 @@ def test_no_process_survives_the_death_of_its_parent(place: Place, command: str,
     wait_until(lambda: not any(is_alive(each) for each in family), what="all others end too", seconds=10)
 
 
-def test_a_dead_fork_server_and_all_its_children_are_replaced(place: Place) -> None:
+def test_children_that_all_die_at_once_are_replaced(place: Place) -> None:
     server = place.server(workers=2)
     client = place.client()
     wait_until(lambda: len(pool_children(server.id)) == 2, what="the pool's children start")

@@ -15,8 +15,8 @@ from services.callers import wait_until
 from services.processes import Process, descendants
 
 
-def start_import(client: PatientClient) -> tuple[str, list[KnownFile], str]:
-    files = make_files(Random(7), files=1, records=1500)
+def start_import(client: PatientClient, *, records: int = 1500) -> tuple[str, list[KnownFile], str]:
+    files = make_files(Random(7), files=1, records=records)
     dataset_id = client.make_dataset(SCHEMA)
     return dataset_id, files, client.upload(dataset_id, files[0].name, files[0].data)
 
@@ -70,10 +70,11 @@ def test_a_worker_stopped_for_less_than_its_lease_goes_on(on_postgresql: Place) 
 
 def test_a_worker_told_to_end_gives_its_job_back_within_seconds_at_no_cost(on_postgresql: Place) -> None:
     place = on_postgresql
+    place.settings["ASSAY_CHUNK_BYTES"] = "1024"
     place.server()
     client = place.client()
     worker = place.worker("first", ASSAY_CRASH_AT="chunk_done:3:SIGSTOP")
-    dataset_id, files, import_id = start_import(client)
+    dataset_id, files, import_id = start_import(client, records=9000)  # more than it can do before it hears
     wait_until(lambda: worker.state == "T", what="the worker stops at its step")
     worker.send(signal.SIGTERM)
     worker.send(signal.SIGCONT)

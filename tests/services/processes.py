@@ -149,12 +149,12 @@ def descendants(process_id: int) -> list[int]:
 
 
 def pool_children(process_id: int) -> list[int]:
-    """The processes that check chunks: those that a process's fork server has forked."""
+    """The processes that check chunks."""
     found: list[int] = []
-    for server in descendants(process_id):
+    for child in descendants(process_id):
         with suppress(OSError):
-            if b"multiprocessing.forkserver" in Path(f"/proc/{server}/cmdline").read_bytes():
-                found += descendants(server)
+            if b"multiprocessing.spawn" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
     return found
 
 

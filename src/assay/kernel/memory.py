@@ -1,8 +1,9 @@
-"""How a process that checks chunk after chunk holds its memory. No bytes are looked at here."""
+"""How a process that checks chunk after chunk, or holds their ids, deals with memory. No bytes are looked at here."""
 
 import ctypes
 
-KEPT_BYTES = 256 * 1024 * 1024
+KEPT_BYTES = 8 * 1024 * 1024
+RETURNED_BYTES = 128 * 1024
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -13,7 +14,19 @@ def keep_freed_memory() -> None:
     By default glibc gives large blocks back to the system at once and asks for them anew, and the system clears each
     page first: a tenth of the time that a chunk takes. Other C libraries have no such switch and are left alone.
     """
+    _set_thresholds(mapped=KEPT_BYTES, trimmed=KEPT_BYTES)
+
+
+def return_freed_memory() -> None:
+    """For a process that holds much for long, in blocks that grow: what it frees goes back to the system at once.
+
+    By default glibc raises the size from which it does so with each large block that is freed, and keeps the gaps.
+    """
+    _set_thresholds(mapped=RETURNED_BYTES, trimmed=1024 * 1024)
+
+
+def _set_thresholds(*, mapped: int, trimmed: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, mapped)
+        mallopt(_M_TRIM_THRESHOLD, trimmed)
