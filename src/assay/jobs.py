@@ -149,8 +149,11 @@ class Lease:
     """A worker's hold on a job: every write it makes names the attempt, so that a lost lease can't write."""
 
     job: Import
-    attempt: int
     schema_version: int
+
+    @property
+    def attempt(self) -> int:
+        return self.job.attempt
 
 
 @dataclass(frozen=True)

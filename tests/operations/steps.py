@@ -70,4 +70,4 @@ def states_of(db: Database, job: Import) -> list[State]:
 
 
 def lease_of(job: Import) -> Lease:
-    return Lease(job=job, attempt=job.attempt, schema_version=1)
+    return Lease(job=job, schema_version=1)

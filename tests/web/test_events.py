@@ -146,8 +146,8 @@ def test_a_reader_that_goes_away_ends_the_stream(
     dataset_id = watcher.make_dataset()
     import_id = watcher.ask_for_url(dataset_id)["import_id"]
     looks: list[float] = []
-    look = events.get_import
-    monkeypatch.setattr(events, "get_import", lambda *given: looks.append(time.monotonic()) or look(*given))
+    look = events.look_again
+    monkeypatch.setattr(events, "look_again", lambda *given: looks.append(time.monotonic()) or look(*given))
     caplog.set_level(logging.INFO, logger="assay.requests")
     with watch(watcher, dataset_id, import_id) as answer:
         stream = stream_of(answer)
@@ -190,7 +190,7 @@ def test_a_deleted_import_ends_the_stream(watcher: Caller, monkeypatch: pytest.M
     with watch(watcher, dataset_id, import_id) as answer:
         stream = stream_of(answer)
         stream.next()
-        monkeypatch.setattr(events, "get_import", gone)
+        monkeypatch.setattr(events, "look_again", gone)
         assert stream.rest() == []
 
 
@@ -209,7 +209,7 @@ def test_a_database_that_is_away_for_a_while_does_not_end_the_stream(
         stream = stream_of(answer)
         stream.next()
         with monkeypatch.context() as patched:
-            patched.setattr(events, "get_import", away)
+            patched.setattr(events, "look_again", away)
             wait_until(lambda: len(misses) > 1, what="two failed looks")
         cancel_import(services.db, UUID(dataset_id), UUID(import_id))
         assert [job["status"] for job in stream.rest()] == ["failed"]

@@ -133,7 +133,7 @@ def test_worker_that_lost_its_job_commits_nothing(bench: Bench, check_with: Chec
     with bench.working():
         wait_until((bench.settings.data_dir / "waiting").exists, what="the chunk is written")
         with bench.db.write() as tx:  # as the sweep of another worker does when this one was silent for too long
-            lost = jobs.Lease(job=bench.now(job), attempt=1, schema_version=1)
+            lost = jobs.Lease(job=bench.now(job), schema_version=1)
             jobs.give_back(tx, lost, reason="Silent.", was_lost=True)
         (bench.settings.data_dir / "open").touch()
         assert bench.ended(job).attempt == 2

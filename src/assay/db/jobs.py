@@ -1,7 +1,6 @@
 """The job rows: recorded, claimed, moved, ended. `move` alone changes a job's state, and leaves an event behind."""
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -205,7 +204,7 @@ def _claim(tx: WriteTransaction, job: Import, *, lease: timedelta) -> Lease:
         processed_offset=0,
     )
     tx.connection.execute(update(datasets).where(datasets.c.id == job.dataset_id).values(last_claimed_at=now))
-    return Lease(job=claimed, attempt=claimed.attempt, schema_version=schema_version)
+    return Lease(job=claimed, schema_version=schema_version)
 
 
 def extend_lease(tx: WriteTransaction, lease: Lease, *, by: timedelta) -> None:
@@ -227,7 +226,7 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
         raise Conflict("The dataset was deleted.", code=ErrorCode.LEASE_LOST)
     ended = move(
         tx,
-        replace(lease.job, attempt=lease.attempt),
+        lease.job,
         to,
         reason=reason,
         lease_until=None,
@@ -258,18 +257,14 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
 
 def give_back(tx: WriteTransaction, lease: Lease, *, reason: str, was_lost: bool) -> Import:
     """Return a job to its place in line; a lost attempt is counted, one that was handed back in good order isn't."""
-    job = replace(lease.job, attempt=lease.attempt)
     lost = jobs.c.lost_attempts + (1 if was_lost else 0)
-    return move(tx, job, State.QUEUED, reason=reason, lease_until=None, lost_attempts=lost)
+    return move(tx, lease.job, State.QUEUED, reason=reason, lease_until=None, lost_attempts=lost)
 
 
 def list_lapsed(tx: ReadTransaction) -> list[Lease]:
     """The leases that have run out: their workers have been silent for too long."""
     statement = select(jobs).where(jobs.c.state == State.PROCESSING.value, jobs.c.lease_until < tx.now())
-    return [
-        Lease(job=_import(row), attempt=row.attempt, schema_version=row.schema_version)
-        for row in tx.connection.execute(statement)
-    ]
+    return [Lease(job=_import(row), schema_version=row.schema_version) for row in tx.connection.execute(statement)]
 
 
 def count_lost_attempts(tx: ReadTransaction, job_id: UUID) -> int:

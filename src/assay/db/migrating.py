@@ -1,7 +1,6 @@
 """The rows of schema migrations: recorded in line like imports, and ended by putting all parts in place at once."""
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -68,7 +67,7 @@ def commit_migration(
     nulled = [[str(value.datapoint_id), value.field, value.reason] for value in outcome.first_nulled]
     move(
         tx,
-        replace(lease.job, attempt=lease.attempt),
+        lease.job,
         State.PARTIAL if outcome.nulled_count else State.COMPLETE,
         reason=None,
         lease_until=None,

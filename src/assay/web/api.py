@@ -15,11 +15,8 @@ from assay.jobs import SETTLED, Import
 from assay.operations import (
     cancel_import,
     create_dataset,
-    get_import,
-    notice_upload,
     publish_schema,
     require_dataset,
-    start_import,
 )
 from assay.reading import read_datapoints
 from assay.web.auth import Reader, Writer, check_workspace, dataset_for
@@ -35,9 +32,13 @@ from assay.web.parameters import (
     id_of_cursor,
     import_for,
     import_id_of,
+    look_again,
+    noticed,
+    page_of,
     row_of_cursor,
 )
 from assay.web.services import Services, WithServices
+from assay.web.uploads import offer_upload
 from assay.wire import (
     DatapointBody,
     DatasetBody,
@@ -110,8 +111,7 @@ def get_datasets(
     check_workspace(token, workspace_id or token.workspace_id)
     with services.db.read() as tx:
         found = datasets.list_datasets(tx, token.workspace_id, limit=limit + 1, before=id_of_cursor(cursor))
-    results = [dataset_body(dataset, []) for dataset in found[:limit]]
-    return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
+    return page_of(found, lambda dataset: dataset_body(dataset, []), limit=limit)
 
 
 @router.get(
@@ -178,17 +178,9 @@ def get_upload_url(
 ) -> UploadUrlBody:
     """Creates an import job that waits for its file."""
     dataset = dataset_for(services, token, dataset_id)
-    settings = services.settings
-    offer = start_import(
-        services.db,
-        services.storage,
-        dataset.id,
-        filename=filename,
-        valid_seconds=settings.upload_url_seconds,
-        max_bytes=settings.max_upload_bytes,
-    )
+    offer = offer_upload(services, dataset.id, filename)
     # Our own upload route's address is known here alone; an object store's URL has its host already.
-    base_url = "" if "://" in offer.url else (settings.base_url or str(request.base_url)).rstrip("/")
+    base_url = "" if "://" in offer.url else (services.settings.base_url or str(request.base_url)).rstrip("/")
     return UploadUrlBody(
         dataset_id=dataset.id,
         import_id=offer.job.id,
@@ -215,8 +207,7 @@ def get_imports(
     dataset = dataset_for(services, token, dataset_id)
     with services.db.read() as tx:
         found = jobs.list_imports(tx, dataset.id, limit=limit + 1, before=id_of_cursor(cursor))
-    results = [import_body(job) for job in found[:limit]]
-    return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
+    return page_of(found, import_body, limit=limit)
 
 
 @router.get(
@@ -238,7 +229,7 @@ async def get_import_status(
     while job.state not in SETTLED and (left := deadline - time.monotonic()) > 0 and not services.is_stopping.is_set():
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
-        job = await run_in_threadpool(_look_again, services, job)
+        job = await run_in_threadpool(look_again, services, job)
     return import_body(job)
 
 
@@ -282,16 +273,4 @@ def _dataset_answer(services: Services, dataset_id: UUID) -> DatasetBody:
 
 
 def _find_import(services: Services, token: Token, dataset_id: str, import_id: str) -> Import:
-    return _noticed(services, import_for(services, token, dataset_id, import_id))
-
-
-def _look_again(services: Services, job: Import) -> Import:
-    return _noticed(services, get_import(services.db, job.dataset_id, job.id))
-
-
-def _noticed(services: Services, job: Import) -> Import:
-    """A poll is also the moment to see that an object store has the file."""
-    noticed = notice_upload(services.db, services.storage, job, max_bytes=services.settings.max_upload_bytes)
-    if noticed.state is not job.state:
-        services.wake_worker()
-    return noticed
+    return noticed(services, import_for(services, token, dataset_id, import_id))

@@ -11,12 +11,11 @@ from starlette.concurrency import run_in_threadpool
 
 from assay.errors import NotFound, Unavailable
 from assay.jobs import TERMINAL, Import
-from assay.operations import get_import, notice_upload
 from assay.web.auth import Reader
 from assay.web.bodies import import_body
 from assay.web.errors import responses
-from assay.web.parameters import BASE_PATH, DatasetId, ImportId, import_for
-from assay.web.services import Services, WithServices
+from assay.web.parameters import BASE_PATH, DatasetId, ImportId, import_for, look_again
+from assay.web.services import WithServices
 
 log = logging.getLogger("assay.web")
 
@@ -54,16 +53,8 @@ async def get_events(
             return
         await asyncio.sleep(LOOK_SECONDS)
         try:
-            job = await run_in_threadpool(_look_again, services, job)
+            job = await run_in_threadpool(look_again, services, job)
         except NotFound:
             return  # deleted in the meantime
         except Unavailable as error:
             log.warning("the events of an import have to wait: %s", error)
-
-
-def _look_again(services: Services, job: Import) -> Import:
-    found = get_import(services.db, job.dataset_id, job.id)
-    noticed = notice_upload(services.db, services.storage, found, max_bytes=services.settings.max_upload_bytes)
-    if noticed.state is not found.state:
-        services.wake_worker()
-    return noticed

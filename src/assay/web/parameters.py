@@ -1,6 +1,7 @@
 """What the routes' paths and queries have in common: ids, pages, cursors, and the import that a path names."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Path, Query
@@ -9,9 +10,10 @@ from assay.db.tokens import Token
 from assay.errors import ErrorCode, Invalid, NotFound
 from assay.ids import parse_id
 from assay.jobs import Import
-from assay.operations import get_import
+from assay.operations import get_import, notice_upload
 from assay.web.auth import dataset_for
 from assay.web.services import Services
+from assay.wire import Page
 
 BASE_PATH = "/api/v1/data-collection"
 FORM_UPLOADS_PATH = "/send-file"  # where a form of the console sends a file
@@ -42,11 +44,39 @@ def import_for(services: Services, token: Token, dataset_id: str, import_id: str
     return get_import(services.db, dataset.id, import_id_of(import_id))
 
 
+def noticed(services: Services, job: Import) -> Import:
+    """The import as it is once its file was looked for: whoever asks for it is also the one to see that it has come."""
+    found = notice_upload(services.db, services.storage, job, max_bytes=services.settings.max_upload_bytes)
+    if found.state is not job.state:
+        services.wake_worker()
+    return found
+
+
+def look_again(services: Services, job: Import) -> Import:
+    """The import as it is by now. `NotFound` when it was deleted in the meantime."""
+    return noticed(services, get_import(services.db, job.dataset_id, job.id))
+
+
 def import_id_of(text: str) -> UUID:
     identifier = parse_id(text)
     if identifier is None:
         raise NotFound("There is no such import: its id is no UUID.", code=ErrorCode.UNKNOWN_IMPORT)
     return identifier
+
+
+class _Listed(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+Row = TypeVar("Row", bound=_Listed)
+Result = TypeVar("Result")
+
+
+def page_of(found: Sequence[Row], body_of: Callable[[Row], Result], *, limit: int) -> Page[Result]:
+    """A page of what is listed newest first by id; `found` has one more than `limit` where there is another page."""
+    next_cursor = str(found[limit - 1].id) if len(found) > limit else None
+    return Page(results=[body_of(row) for row in found[:limit]], next_cursor=next_cursor)
 
 
 def id_of_cursor(cursor: str | None) -> UUID | None:

@@ -6,6 +6,7 @@ The one route that is a coroutine for its body's sake: the chunks arrive on the 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +16,15 @@ from xxhash import xxh3_128
 from assay import crash_points
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.jobs import Import
-from assay.operations import SeenUpload, begin_upload, end_upload, finish_upload, notice_upload
+from assay.operations import (
+    SeenUpload,
+    UploadOffer,
+    begin_upload,
+    end_upload,
+    finish_upload,
+    notice_upload,
+    start_import,
+)
 from assay.storage.local import UPLOADS_PATH, LocalStorage, OpenUpload, UploadGrant
 from assay.web.errors import responses
 from assay.web.services import Services, WithServices
@@ -25,6 +34,18 @@ router = APIRouter()
 
 WRITE_BYTES = 1024 * 1024
 ALIVE_SECONDS = 60
+
+
+def offer_upload(services: Services, dataset_id: UUID, filename: str) -> UploadOffer:
+    """A new import and the URL for its file, within the service's limits."""
+    return start_import(
+        services.db,
+        services.storage,
+        dataset_id,
+        filename=filename,
+        valid_seconds=services.settings.upload_url_seconds,
+        max_bytes=services.settings.max_upload_bytes,
+    )
 
 
 @router.put(

@@ -12,7 +12,7 @@ from assay.ids import parse_id
 from assay.web.api import StrictJsonRoute
 from assay.web.auth import Reader, Writer, check_workspace
 from assay.web.errors import responses
-from assay.web.parameters import BASE_PATH, Cursor, Limit, id_of_cursor
+from assay.web.parameters import BASE_PATH, Cursor, Limit, id_of_cursor, page_of
 from assay.web.services import Services, WithServices
 from assay.webhooks import create_endpoint, delete_endpoint, get_endpoint
 from assay.wire import NewWebhookBody, NewWebhookSecretBody, Page, WebhookBody, WebhookDeliveryBody
@@ -90,8 +90,7 @@ def get_deliveries(
     endpoint = _endpoint_for(services, token, webhook_id)
     with services.db.read() as tx:
         found = webhooks.list_deliveries(tx, endpoint.id, limit=limit + 1, before=id_of_cursor(cursor))
-    results = [_delivery_body(delivery) for delivery in found[:limit]]
-    return Page(results=results, next_cursor=str(found[limit - 1].id) if len(found) > limit else None)
+    return page_of(found, _delivery_body, limit=limit)
 
 
 def _endpoint_for(services: Services, token: Token, webhook_id: str) -> Endpoint:

@@ -12,12 +12,12 @@ from assay.db import jobs
 from assay.errors import ErrorCode, NotFound
 from assay.faulty_records import FaultFilter, FaultyPage, read_faulty_page
 from assay.jobs import TERMINAL, Import, JobEvent, Kind, State
-from assay.operations import cancel_import, notice_upload
+from assay.operations import cancel_import
 from assay.web.auth import dataset_for
 from assay.web.console.datasets import dataset_context
 from assay.web.console.pages import render
 from assay.web.console.sessions import Form, Reading, Visitor, Writing
-from assay.web.parameters import Cursor, DatasetId, ImportId, import_for, row_of_cursor
+from assay.web.parameters import Cursor, DatasetId, ImportId, import_for, noticed, row_of_cursor
 from assay.web.rejections import get_rejected
 from assay.web.services import Services, WithServices
 
@@ -120,10 +120,7 @@ def _find(services: Services, visitor: Visitor, dataset_id: str, import_id: str)
     job = import_for(services, visitor.token, dataset_id, import_id)
     if job.kind is not Kind.IMPORT:
         raise NotFound("The dataset has no such import.", code=ErrorCode.UNKNOWN_IMPORT)
-    noticed = notice_upload(services.db, services.storage, job, max_bytes=services.settings.max_upload_bytes)
-    if noticed.state is not job.state:
-        services.wake_worker()
-    return noticed
+    return noticed(services, job)
 
 
 def _standing(services: Services, job: Import) -> dict[str, Any]:

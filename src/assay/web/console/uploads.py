@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid
 from assay.jobs import Import
-from assay.operations import UploadOffer, begin_upload, cancel_import, notice_upload, start_import
+from assay.operations import UploadOffer, begin_upload, cancel_import
 from assay.storage.local import LocalStorage, UploadGrant
 from assay.web.auth import dataset_for
 from assay.web.console.form_uploads import FormUpload
@@ -26,9 +26,9 @@ from assay.web.console.sessions import (
     check_writer,
     text_of,
 )
-from assay.web.parameters import FORM_UPLOADS_PATH, DatasetId
+from assay.web.parameters import FORM_UPLOADS_PATH, DatasetId, noticed
 from assay.web.services import Services, WithServices
-from assay.web.uploads import ALIVE_SECONDS, take_in, too_large
+from assay.web.uploads import ALIVE_SECONDS, offer_upload, take_in, too_large
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,15 +69,7 @@ async def post_file(dataset_id: DatasetId, request: Request, services: WithServi
 
 def _start(services: Services, visitor: Visitor, dataset_id: str, filename: str) -> UploadOffer:
     dataset = dataset_for(services, visitor.token, dataset_id)
-    settings = services.settings
-    return start_import(
-        services.db,
-        services.storage,
-        dataset.id,
-        filename=filename,
-        valid_seconds=settings.upload_url_seconds,
-        max_bytes=settings.max_upload_bytes,
-    )
+    return offer_upload(services, dataset.id, filename)
 
 
 async def _receive(services: Services, job: Import, form: FormUpload) -> None:
@@ -106,8 +98,7 @@ def _forward(services: Services, job: Import, file: IO[bytes], size_bytes: int) 
             services.storage.put(job.file_key, data)
     else:
         services.storage.put(job.file_key, b"")
-    notice_upload(services.db, services.storage, job, max_bytes=services.settings.max_upload_bytes)
-    services.wake_worker()
+    noticed(services, job)
 
 
 def _give_up(services: Services, job: Import) -> None:
