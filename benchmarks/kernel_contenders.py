@@ -36,8 +36,11 @@ def two_processes() -> ProcessPoolExecutor:
 
 
 def prepare_assay() -> Executor:
+    from assay.kernel import chunks, identity
     from assay.kernel.memory import keep_freed_memory
 
+    assert chunks
+    assert identity
     keep_freed_memory()
     pool = two_processes()
     for _ in pool.map(_warm_assay, range(PROCESSES * 2)):
@@ -52,6 +55,7 @@ def _warm_assay(_: int) -> None:
     from assay.kernel import fast_pass
     from assay.kernel.chunks import Chunk, ChunkTask, check_chunk
     from assay.kernel.memory import keep_freed_memory
+    from assay.kernel.write import parquet_bytes
     from assay.schema import parse_schema
 
     assert fast_pass
@@ -59,7 +63,7 @@ def _warm_assay(_: int) -> None:
     data = b",,,,,,,\n" * 20_000
     for format, header in (("csv", tuple(FIELDS)), ("jsonl", None)):
         task = ChunkTask(Chunk(0, 0, len(data), 0, header, 20_000), format, parse_schema(SCHEMA), UUID(int=0))
-        check_chunk(data, task)
+        parquet_bytes(check_chunk(data, task).rejections)
     time.sleep(0.5)  # so that each process of the pool takes its share of these tasks
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 
 from assay.error_summary import FaultCount
 from assay.jobs import NewPart, RejectionPart
@@ -103,8 +102,6 @@ def prepare_child() -> None:
     """For a pool's child: leave Ctrl-C to the parent, and never outlive it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
-    # Arrow's own allocator would keep a second store of freed memory beside the C library's.
-    pa.set_memory_pool(pa.system_memory_pool())
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent,), name="outlive-guard", daemon=True).start()

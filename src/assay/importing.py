@@ -106,6 +106,7 @@ def _in_order(
         schema=plan.schema,
         chunk_bytes=plan.chunk_bytes,
         record_limit_bytes=plan.record_limit_bytes,
+        block_bytes=storage.scan_bytes,
     )
     under_way: deque[tuple[Chunk, Future[ChunkOutcome]]] = deque()
     try:

@@ -124,7 +124,7 @@ def _pieces(
             upload = UploadReader(source.plan, storage)
             if source.plan.upload_hash is None:
                 unhashed.append(upload)
-            yield from ((piece, source.plan) for piece in _pieces_of(source, upload))
+            yield from ((piece, source.plan) for piece in _pieces_of(source, upload, storage.scan_bytes))
             upload.check()
         except FileFault as fault:
             raise UploadDamaged(f"{source.name}: {fault.reason}") from fault
@@ -132,7 +132,7 @@ def _pieces(
             raise UploadDamaged(f"{source.name}: {damage}") from damage
 
 
-def _pieces_of(source: Source, upload: UploadReader) -> Iterator[MigrationPiece]:
+def _pieces_of(source: Source, upload: UploadReader, scan_bytes: int) -> Iterator[MigrationPiece]:
     plan = source.plan
     kept = _KeptRecords(source.kept)
     chunks = plan_chunks(
@@ -142,6 +142,7 @@ def _pieces_of(source: Source, upload: UploadReader) -> Iterator[MigrationPiece]
         schema=planning_schema(plan.schema),
         chunk_bytes=plan.chunk_bytes,
         record_limit_bytes=plan.record_limit_bytes,
+        block_bytes=scan_bytes,
     )
     for chunk in chunks:
         of_chunk = kept.take(chunk)

@@ -108,9 +108,10 @@ def plan_chunks(
     schema: DatasetSchema,
     chunk_bytes: int = DEFAULT_CHUNK_BYTES,
     record_limit_bytes: int = DEFAULT_RECORD_LIMIT_BYTES,
+    block_bytes: int = SCAN_BYTES,
 ) -> Iterator[Chunk]:
-    """The file's chunks, in order, read no further than they are asked for. Raises `FileFault`, perhaps late: a quote
-    that is never closed shows only at the end."""
+    """The file's chunks, in order, read no further than they are asked for, a block at a time. Raises `FileFault`,
+    perhaps late: a quote that is never closed shows only at the end."""
     framing = FORMATS[format].framing
     header = None
     if FORMATS[format].has_header:
@@ -121,35 +122,53 @@ def plan_chunks(
         offset = text_offset(read, size_bytes)
     # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
     most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # a migration plans with no fields
-    chunk = Chunk(0, offset, 0, 0, header, 0)
+    block_bytes = min(block_bytes, chunk_bytes)
+    chunk, lines = Chunk(0, offset, 0, 0, header, 0), 0
     while chunk.end < size_bytes:
-        window = read(chunk.end, chunk_bytes)
-        is_last = chunk.end + len(window) >= size_bytes
+        block = read(chunk.end, block_bytes)
+        is_last = chunk.end + len(block) >= size_bytes
         at = 0
-        while len(ends := _ends(window, at, framing, is_last, most_lines)):
-            chunk = _next(chunk, int(ends[-1]) - at, len(framing.lines(window, at, ends)))
-            at = int(ends[-1])
-            if chunk.record_count:
-                yield chunk
-        if at == 0:
-            chunk = _long_record(
-                read, chunk, framing, block_bytes=min(chunk_bytes, SCAN_BYTES), limit=record_limit_bytes
-            )
-            if chunk.record_count:
-                yield chunk
+        while len(ends := _ends(block, at, framing, is_last, most_lines - lines)):
+            fitting = ends[: np.searchsorted(ends, at + chunk_bytes - chunk.length, side="right")]
+            if len(fitting):
+                records = len(framing.lines(block, at, fitting))
+                chunk, lines = _longer(chunk, int(fitting[-1]) - at, records), lines + len(fitting)
+                at = int(fitting[-1])
+            if len(fitting) < len(ends) or lines == most_lines:
+                yield from _with_records(chunk)
+                chunk, lines = _next(chunk), 0
+        if at == 0 and not is_last and block_bytes < chunk_bytes:
+            block_bytes = min(2 * block_bytes, chunk_bytes)
+        elif at == 0:
+            yield from _with_records(chunk)
+            scan_bytes = min(chunk_bytes, SCAN_BYTES)
+            chunk = _long_record(read, _next(chunk), framing, block_bytes=scan_bytes, limit=record_limit_bytes)
+            yield from _with_records(chunk)
+            chunk, lines = _next(chunk), 0
+    yield from _with_records(chunk)
     if chunk.first_record_index + chunk.record_count == 0:
         raise FileFault("The file has no records.")
 
 
-def _next(chunk: Chunk, length: int, record_count: int) -> Chunk:
+def _longer(chunk: Chunk, length: int, record_count: int) -> Chunk:
+    return replace(chunk, length=chunk.length + length, record_count=chunk.record_count + record_count)
+
+
+def _next(chunk: Chunk) -> Chunk:
+    """An empty one behind it."""
     return Chunk(
         index=chunk.index + (chunk.record_count > 0),
         offset=chunk.end,
-        length=length,
+        length=0,
         first_record_index=chunk.first_record_index + chunk.record_count,
         header=chunk.header,
-        record_count=record_count,
+        record_count=0,
     )
+
+
+def _with_records(chunk: Chunk) -> Iterator[Chunk]:
+    if chunk.record_count:
+        yield chunk
 
 
 def _ends(window: bytes, start: int, framing: Framing, is_last: bool, most_lines: int) -> Offsets:
@@ -162,20 +181,19 @@ def _ends(window: bytes, start: int, framing: Framing, is_last: bool, most_lines
 
 
 def _long_record(read: ReadRange, chunk: Chunk, framing: Framing, *, block_bytes: int, limit: int) -> Chunk:
-    """The next chunk: a single record that is longer than a chunk should be, or that never ends."""
-    offset = chunk.end
-    end, in_quotes = record_end(read, offset, framing, block_bytes=block_bytes)
+    """The empty chunk with a single record that is longer than a chunk should be, or that never ends."""
+    end, in_quotes = record_end(read, chunk.offset, framing, block_bytes=block_bytes)
     if in_quotes:
         raise FileFault(
-            f"Record {chunk.first_record_index + chunk.record_count}, at byte {offset}, has a quote that is never "
+            f"Record {chunk.first_record_index}, at byte {chunk.offset}, has a quote that is never "
             "closed, so where it ends can't be told. Close the quote and upload the file again."
         )
-    if end == offset:
+    if end == chunk.offset:
         raise EOFError(f"The file ends at byte {end}, before its size.")
-    length, line_end = end - offset, line_end_length(read, end)
+    length, line_end = end - chunk.offset, line_end_length(read, end)
     if length - line_end <= limit:
-        return _next(chunk, length, len(framing.frames(read(offset, length))))
-    skipping = _next(chunk, 0, 0 if is_blank(read, offset, end, framing) else 1)
+        return _longer(chunk, length, len(framing.frames(read(chunk.offset, length))))
+    skipping = _longer(chunk, 0, 0 if is_blank(read, chunk.offset, end, framing) else 1)
     return replace(skipping, skipped_bytes=length, skipped_line_end_bytes=line_end)
 
 

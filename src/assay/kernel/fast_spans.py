@@ -1,5 +1,6 @@
 """What a walk over records leaves behind: where each value stands, of what kind it is, and whom to trust."""
 
+import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Spans(NamedTuple):
 
 
 def new_spans(rows: int, fields: int, side_bytes: int) -> Spans:
-    side = np.empty(side_bytes, np.uint8)
+    side = fresh_bytes(side_bytes)
     side_view = side.view()
     side_view.flags.writeable = False
     return Spans(
@@ -44,6 +45,12 @@ def new_spans(rows: int, fields: int, side_bytes: int) -> Spans:
         side_view=side_view,
         side_used=np.zeros(1, np.int64),
     )
+
+
+def fresh_bytes(size: int) -> Bytes:
+    """Memory of its own from the system, so that what is never written to costs nothing; `size` is at least 1."""
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    return np.frombuffer(mmap.mmap(-1, size, **private), np.uint8)
 
 
 @inlined

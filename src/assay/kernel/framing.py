@@ -160,19 +160,18 @@ def csv_ends(data: bytes, start: int, most: int) -> Offsets:
 def _regular_csv_ends(data: bytes, start: int, stop: int) -> Offsets | None:
     """All at once, where counting quotes is right: None if any quote stands where RFC 4180 has none."""
     piece = np.frombuffer(data, np.uint8)[start:stop]
-    line_feeds = np.flatnonzero(piece == LF)
-    quotes = np.flatnonzero(piece == QUOTE)
-    if not len(quotes):
-        return line_feeds + (start + 1)
+    is_mark = piece == QUOTE
+    marks = np.flatnonzero(np.logical_or(is_mark, piece == LF, out=is_mark))
+    is_quote = piece[marks] == QUOTE
     # Every other quote opens a cell, or is the second of a doubled one.
-    opening = quotes[::2]
+    opening = marks[is_quote][::2]
     before = piece[opening - 1]
-    if opening[0] == 0:
+    if len(opening) and opening[0] == 0:
         before[0] = LF
     if not ((before == COMMA) | (before == LF) | (before == QUOTE)).all():
         return None
-    outside = np.searchsorted(quotes, line_feeds) % 2 == 0
-    ends: Offsets = line_feeds[outside] + (start + 1)
+    is_inside = np.logical_xor.accumulate(is_quote)
+    ends: Offsets = marks[~(is_quote | is_inside)] + (start + 1)
     return ends
 
 

@@ -41,6 +41,9 @@ class Storage(Protocol):
     Methods may be called from several threads at once. No key may be the folder of another (`a` and `a/b`).
     """
 
+    scan_bytes: int
+    """How much to ask for at a time when an object is read from its beginning to its end."""
+
     def upload_url(self, key: str, *, content_type: str, expires_at: datetime, max_bytes: int) -> str:
         """An absolute URL that takes one PUT of exactly `content_type` until `expires_at`, from whoever holds it.
 

@@ -141,6 +141,8 @@ class OpenUpload:
 class LocalStorage:
     """`Storage` in the folder `root`, which `open_local` prepares; besides it, what the upload route needs."""
 
+    scan_bytes = 1024 * 1024  # in a core's cache while it is looked at
+
     root: Path
     signing_key: bytes = field(repr=False)
     base_url: str

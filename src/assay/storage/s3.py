@@ -57,6 +57,8 @@ class S3Place:
 class S3Storage:
     """`Storage` in a bucket, below a prefix. Nothing is asked of the store until a method is called."""
 
+    scan_bytes = 8 * 1024 * 1024  # each request waits for the network
+
     place: S3Place
     _store: S3Store = field(repr=False)
 
