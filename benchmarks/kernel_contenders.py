@@ -36,11 +36,11 @@ def two_processes() -> ProcessPoolExecutor:
 
 
 def prepare_assay() -> Executor:
-    from assay.kernel import chunks, identity
+    from assay.kernel import chunks, seen_ids
     from assay.kernel.memory import keep_freed_memory
 
     assert chunks
-    assert identity
+    assert seen_ids
     keep_freed_memory()
     pool = two_processes()
     for _ in pool.map(_warm_assay, range(PROCESSES * 2)):
@@ -71,7 +71,7 @@ def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
     from uuid import UUID
 
     from assay.kernel.chunks import ChunkTask, plan_chunks
-    from assay.kernel.identity import SeenIds
+    from assay.kernel.seen_ids import SeenIds
     from assay.schema import parse_schema
 
     schema = parse_schema(SCHEMA)
@@ -83,7 +83,7 @@ def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
             return file.read(length)
 
         plan = plan_chunks(read, size_bytes=path.stat().st_size, format=format, schema=schema, chunk_bytes=CHUNK_BYTES)
-        seen = SeenIds([])
+        seen = SeenIds()
         accepted = rejected = 0
         under_way: deque[Any] = deque()
         tasks = (ChunkTask(chunk, format, schema, UUID(int=0)) for chunk in plan)

@@ -26,6 +26,7 @@ GROUPS = {
     "config": "config",
     "chunk_runs": "importing",
     "importing": "importing",
+    "pipelines": "importing",
     "migrating": "importing",
     "migration_runs": "importing",
     "operations": "operations",

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 
 from assay.error_summary import FaultCount
 from assay.jobs import NewPart, RejectionPart
 from assay.kernel.chunks import ChunkTask, check_chunk
+from assay.kernel.identity import Ids, ids_of_parquet
 from assay.kernel.memory import keep_freed_memory
 from assay.kernel.summary import count_faults
-from assay.kernel.write import drop_rows, parquet_bytes
+from assay.kernel.write import parquet_bytes, without_stored_rows
 from assay.storage.base import Storage, open_storage
 
 
@@ -43,7 +45,7 @@ class ChunkOutcome:
 
     accepted_count: int
     rejected_count: int
-    ids: np.ndarray
+    ids: Ids
     part: NewPart | None
     rejections: RejectionPart | None
     first_faults: list[tuple[int, str, str]]
@@ -77,12 +79,15 @@ def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
     )
 
 
-def run_without_rows(storage_url: str, part: NewPart, row_indices: np.ndarray) -> NewPart | None:
-    """Write a part again without some of its rows, beside the old one; None when nothing is left."""
+def read_part_ids(storage_url: str, part: NewPart) -> Ids:
+    """The ids of a part's records, in their order."""
+    return ids_of_parquet(pa.py_buffer(stored_at(storage_url).read_range(part.key, 0, part.size_bytes)))
+
+
+def run_without_rows(storage_url: str, part: NewPart, row_indices: np.ndarray) -> NewPart:
+    """Write a part again without some of its rows, but not all of them, beside the old one."""
     storage = stored_at(storage_url)
-    rest = drop_rows(storage.read_range(part.key, 0, part.size_bytes), row_indices)
-    if rest is None:
-        return None
+    rest = without_stored_rows(storage.read_range(part.key, 0, part.size_bytes), row_indices)
     key = part.key.removesuffix(".parquet") + "-unique.parquet"
     storage.put(key, rest)
     return NewPart(key=key, record_count=part.record_count - len(row_indices), size_bytes=rest.size)

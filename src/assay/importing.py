@@ -3,23 +3,26 @@
 Knows storage, engine and kernel, no database: what it finds out on the way it tells through the callbacks it is given.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, wait
-from dataclasses import dataclass, field
-from typing import Any
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import numpy as np
 from xxhash import xxh3_128
 
-from assay.chunk_runs import ChunkOutcome, StoredChunk, run_chunk, run_without_rows
+from assay.chunk_runs import ChunkOutcome, StoredChunk, read_part_ids, run_chunk, run_without_rows
 from assay.error_summary import ErrorSummary
 from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, RejectionPart
 from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
-from assay.kernel.packed_ids import PackedIds
+from assay.kernel.identity import Ids
+from assay.kernel.seen_ids import SeenIds
+from assay.pipelines import in_order
 from assay.schema import DatasetSchema
 from assay.storage.base import Storage
+
+ID_READERS = 4
+"""Threads that read the dataset's ids: they wait for the storage, and numpy lets go of the interpreter."""
 
 
 class UploadDamaged(Exception):
@@ -45,87 +48,22 @@ class ImportPlan:
 
 
 @dataclass
+class _Part:
+    """A part as it was written, and which of its rows repeat a record."""
+
+    part: NewPart
+    repeated: np.ndarray
+
+
+@dataclass
 class _Found:
     """What the chunks that have come back so far add up to."""
 
     counts: Counts = field(default_factory=Counts)
     errors: list[RecordError] = field(default_factory=list)
     summary: ErrorSummary = field(default_factory=ErrorSummary)
-    # A part that had to be written again, without its duplicates, is still on its way.
-    parts: list[NewPart | Future[NewPart | None]] = field(default_factory=list)
+    parts: list[_Part] = field(default_factory=list)
     rejections: list[RejectionPart] = field(default_factory=list)
-
-
-def import_file(
-    plan: ImportPlan,
-    *,
-    storage: Storage,
-    engine: Executor,
-    chunks_at_once: int,
-    known_ids: Iterable[np.ndarray],
-    on_progress: Callable[[Counts], None],
-) -> Outcome:
-    """Check the whole upload. `on_progress` is called after each chunk, in file order; what it raises ends the attempt.
-
-    Raises `FileFault` (from the kernel) when the file can't be used, `UploadDamaged` when it is not the file that was
-    uploaded, and whatever the storage or the engine raise when they can't go on. At most `chunks_at_once` chunks are
-    under way, so memory is bounded whatever the file's size.
-    """
-    seen = PackedIds(known_ids)
-    found = _Found()
-    try:
-        for chunk, outcome in _in_order(plan, storage=storage, engine=engine, chunks_at_once=chunks_at_once):
-            duplicates = seen.add(outcome.ids)
-            _add(found, chunk, outcome, duplicate_count=len(duplicates))
-            if outcome.part is not None:
-                if len(duplicates) == 0:
-                    found.parts.append(outcome.part)
-                elif len(duplicates) < outcome.part.record_count:
-                    found.parts.append(engine.submit(run_without_rows, plan.storage_url, outcome.part, duplicates))
-            on_progress(found.counts)
-        parts = [part.result() if isinstance(part, Future) else part for part in found.parts]
-    finally:
-        end_futures(part for part in found.parts if isinstance(part, Future))
-    return Outcome(
-        counts=found.counts,
-        errors=tuple(found.errors),
-        error_summary=found.summary.rows(),
-        parts=tuple(part for part in parts if part is not None),
-        rejections=tuple(found.rejections),
-    )
-
-
-def _in_order(
-    plan: ImportPlan, *, storage: Storage, engine: Executor, chunks_at_once: int
-) -> Iterator[tuple[Chunk, ChunkOutcome]]:
-    upload = UploadReader(plan, storage)
-    chunks = plan_chunks(
-        upload.read,
-        size_bytes=plan.size_bytes,
-        format=plan.format,
-        schema=plan.schema,
-        chunk_bytes=plan.chunk_bytes,
-        record_limit_bytes=plan.record_limit_bytes,
-        block_bytes=storage.scan_bytes,
-    )
-    under_way: deque[tuple[Chunk, Future[ChunkOutcome]]] = deque()
-    try:
-        for chunk in chunks:
-            if len(under_way) == chunks_at_once:
-                yield _next_result(under_way)
-            under_way.append((chunk, engine.submit(run_chunk, _stored_chunk(plan, chunk))))
-        upload.check()
-        while under_way:
-            yield _next_result(under_way)
-        # The chunks read it too, the last of them after the planner was through.
-        upload.check_version()
-    finally:
-        end_futures(future for _, future in under_way)
-
-
-def end_futures(futures: Iterable[Future[Any]]) -> None:
-    """Nothing of an attempt goes on writing when it has ended: what its files are is known by then."""
-    wait([future for future in futures if not future.cancel()])
 
 
 class UploadReader:
@@ -166,9 +104,109 @@ class UploadReader:
             raise UploadDamaged("it was replaced by another upload to the same URL")
 
 
-def _next_result(under_way: deque[tuple[Chunk, Future[ChunkOutcome]]]) -> tuple[Chunk, ChunkOutcome]:
-    chunk, future = under_way.popleft()
-    return chunk, future.result()
+def import_file(
+    plan: ImportPlan,
+    *,
+    storage: Storage,
+    engine: Executor,
+    chunks_at_once: int,
+    known_ids: Iterable[Callable[[], Ids]],
+    on_progress: Callable[[Counts], None],
+) -> Outcome:
+    """Check the whole upload. `on_progress` is called after each chunk, in file order; what it raises ends the attempt.
+
+    The chunks tell what repeats within the file. The dataset's `known_ids` are read once all of the file's are there,
+    batch by batch, so that they take no memory however many they are.
+
+    Raises `FileFault` (from the kernel) when the file can't be used, `UploadDamaged` when it is not the file that was
+    uploaded, and whatever the storage or the engine raise when they can't go on. At most `chunks_at_once` chunks are
+    under way, so memory is bounded whatever the file's size.
+    """
+    seen = SeenIds()
+    found = _Found()
+    upload = UploadReader(plan, storage)
+    for chunk, outcome in in_order(_chunks(plan, upload, storage.scan_bytes, engine), at_once=chunks_at_once):
+        repeated = seen.add(outcome.ids)
+        _add(found, chunk, outcome, duplicate_count=len(repeated))
+        if outcome.part is not None:
+            found.parts.append(_Part(outcome.part, repeated))
+        on_progress(found.counts)
+    # The chunks read it too, the last of them after the planner was through.
+    upload.check_version()
+    maybe_known = [np.empty((0, 16), np.uint8)]
+    for ids in _maybe_known(seen, known_ids):
+        maybe_known.append(ids)
+        on_progress(found.counts)
+    known = np.concatenate(maybe_known)
+    known = known[seen.has(known)]
+    if len(known):
+        _find_known(found, known, plan.storage_url, engine, at_once=chunks_at_once)
+    return Outcome(
+        counts=found.counts,
+        errors=tuple(found.errors),
+        error_summary=found.summary.rows(),
+        parts=_without_repeated(found.parts, plan.storage_url, engine, at_once=chunks_at_once),
+        rejections=tuple(found.rejections),
+    )
+
+
+def _chunks(
+    plan: ImportPlan, upload: UploadReader, block_bytes: int, engine: Executor
+) -> Iterator[tuple[Chunk, Future[ChunkOutcome]]]:
+    chunks = plan_chunks(
+        upload.read,
+        size_bytes=plan.size_bytes,
+        format=plan.format,
+        schema=plan.schema,
+        chunk_bytes=plan.chunk_bytes,
+        record_limit_bytes=plan.record_limit_bytes,
+        block_bytes=block_bytes,
+    )
+    for chunk in chunks:
+        yield chunk, engine.submit(run_chunk, _stored_chunk(plan, chunk))
+    upload.check()
+
+
+def _maybe_known(seen: SeenIds, known_ids: Iterable[Callable[[], Ids]]) -> Iterator[Ids]:
+    """For each batch of known ids, those that the file may have too."""
+    with ThreadPoolExecutor(ID_READERS) as readers:
+
+        def reading() -> Iterator[tuple[None, Future[Ids]]]:
+            candidates = None  # what it needs is not made for a dataset without records
+            for read in known_ids:
+                candidates = candidates or seen.matcher()
+                yield None, readers.submit(_read_and_match, read, candidates)
+
+        for _, ids in in_order(reading(), at_once=ID_READERS + 1):
+            yield ids
+
+
+def _read_and_match(read: Callable[[], Ids], candidates: Callable[[Ids], Ids]) -> Ids:
+    return candidates(read())
+
+
+def _find_known(found: _Found, known: Ids, storage_url: str, engine: Executor, *, at_once: int) -> None:
+    """Marks the rows of the parts that the dataset has already."""
+    among_known = SeenIds()
+    among_known.add(known)
+    reading = ((each, engine.submit(read_part_ids, storage_url, each.part)) for each in found.parts)
+    for each, ids in in_order(reading, at_once=at_once):
+        before = len(each.repeated)
+        each.repeated = np.union1d(each.repeated, np.flatnonzero(among_known.has(ids)))
+        found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(each.repeated) - before)
+
+
+def _without_repeated(parts: list[_Part], storage_url: str, engine: Executor, *, at_once: int) -> tuple[NewPart, ...]:
+    """What is left of the parts: those with repeated rows written again, or left out if nothing else is in them."""
+    left = {each.part.key: each.part for each in parts if len(each.repeated) < each.part.record_count}
+    rewriting = (
+        (each.part.key, engine.submit(run_without_rows, storage_url, each.part, each.repeated))
+        for each in parts
+        if each.part.key in left and len(each.repeated)
+    )
+    for key, rest in in_order(rewriting, at_once=at_once):
+        left[key] = rest
+    return tuple(left.values())
 
 
 def _stored_chunk(plan: ImportPlan, chunk: Chunk) -> StoredChunk:

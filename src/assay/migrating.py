@@ -4,20 +4,20 @@ The records are those that the dataset has, in its order; only what the new sche
 storage, engine and kernel, no database, as importing does.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
 
-from assay.importing import ImportPlan, UploadDamaged, UploadReader, end_futures
+from assay.importing import ImportPlan, UploadDamaged, UploadReader
 from assay.jobs import INLINE_ERRORS, Counts
 from assay.kernel.chunks import MAX_CELLS, Chunk, ChunkTask, FileFault, plan_chunks
 from assay.kernel.normalise import Kept, planning_schema, readable
 from assay.migration_runs import GroupOutcome, MigrationGroup, MigrationPiece, run_group
 from assay.migrations import MigratedPart, MigrationOutcome, NulledValue
+from assay.pipelines import in_order
 from assay.storage.base import Storage
 
 PIECES_A_GROUP = 256
@@ -59,20 +59,13 @@ def migrate(
     raise when they can't go on. Memory is bounded as an import's is.
     """
     found = _Found()
-    under_way: deque[Future[GroupOutcome]] = deque()
     unhashed: list[UploadReader] = []
-    try:
-        for group in _groups(_pieces(sources, storage, unhashed)):
-            if len(under_way) == groups_at_once:
-                _add(found, under_way.popleft().result(), on_progress)
-            under_way.append(engine.submit(run_group, group))
-        while under_way:
-            _add(found, under_way.popleft().result(), on_progress)
-        for upload in unhashed:
-            # The groups read it too, the last of them after the planner was through.
-            upload.check_version()
-    finally:
-        end_futures(under_way)
+    groups = ((group, engine.submit(run_group, group)) for group in _groups(_pieces(sources, storage, unhashed)))
+    for _, outcome in in_order(groups, at_once=groups_at_once):
+        _add(found, outcome, on_progress)
+    for upload in unhashed:
+        # The groups read it too, the last of them after the planner was through.
+        upload.check_version()
     return MigrationOutcome(
         record_count=found.counts.accepted,
         nulled_count=found.counts.rejected,

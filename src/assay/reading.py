@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -191,11 +192,11 @@ def list_all_parts(db: Database, dataset_id: UUID) -> Iterator[Part]:
         row = parts[-1].first_row + parts[-1].record_count
 
 
-def read_known_ids(db: Database, storage: Storage, dataset_id: UUID) -> Iterator[Ids]:
-    """The ids of a running job's dataset's records, file by file."""
+def read_known_ids(db: Database, storage: Storage, dataset_id: UUID) -> Iterator[Callable[[], Ids]]:
+    """For each file of a running job's dataset what reads its records' ids, from any thread."""
     for _, sharing in groupby(list_all_parts(db, dataset_id), key=lambda part: part.key):
         part = next(sharing)
-        yield read_ids(storage, part.key, size_bytes=part.size_bytes)
+        yield partial(read_ids, storage, part.key, size_bytes=part.size_bytes)
 
 
 def read_ids(storage: Storage, key: str, *, size_bytes: int) -> Ids:

@@ -1,13 +1,10 @@
 """What makes two records the same, and how repeated ids are found."""
 
-import random
-
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from assay.kernel.identity import SeenIds, ids_of_parquet, ids_to_arrow
-from assay.kernel.write import drop_rows, parquet_bytes
+from assay.kernel.identity import ids_of_parquet, ids_to_arrow
+from assay.kernel.write import parquet_bytes, without_stored_rows
 from kernel.runs import DATASET_ID, fields_schema, outcome_of
 
 A = fields_schema(a="text")
@@ -50,44 +47,9 @@ def test_ids_are_version_8_uuids():
         assert raw_id[8] >> 6 == 0b10
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_ids_are_repeated_if_and_only_if_they_were_seen(seed):
-    rng = random.Random(seed)
-    pool = [rng.randbytes(16) for _ in range(rng.randint(1, 3000))]
-    known = [rng.choice(pool) for _ in range(rng.randint(0, 2000))]
-    seen_ids, seen = SeenIds([as_rows(known[:500]), as_rows(known[500:])]), set(known)
-    for _ in range(10):
-        batch = [rng.choice(pool) for _ in range(rng.randint(0, 1000))]
-        expected = []
-        for row, raw_id in enumerate(batch):
-            if raw_id in seen:
-                expected.append(row)
-            seen.add(raw_id)
-        assert seen_ids.add(as_rows(batch)).tolist() == expected
-
-
-def test_ids_that_share_half_their_bytes_are_told_apart():
-    halves = [bytes([n]) * 8 for n in range(60)]
-    alike = [halves[0] + half for half in halves] + [half + halves[0] for half in halves[1:]]
-    seen = SeenIds([])
-    assert seen.add(as_rows(alike)).tolist() == []
-    assert seen.add(as_rows(alike)).tolist() == list(range(len(alike)))
-
-
-def test_growing_forgets_nothing():
-    rng = np.random.default_rng(1)
-    batches = [rng.integers(0, 256, (20_000, 16), np.uint8) for _ in range(12)]
-    seen = SeenIds(batches[:2])
-    for batch in batches[2:]:
-        assert len(seen.add(batch)) == 0
-    for batch in batches:
-        assert len(seen.add(batch)) == 20_000
-
-
 def test_ids_come_back_from_parquet_without_the_rows_that_were_dropped():
     rows = as_rows([bytes([n]) * 16 for n in range(10)])
     parquet = parquet_bytes(pa.table({"datapoint_id": ids_to_arrow(rows)}))
     assert (ids_of_parquet(parquet) == rows).all()
-    kept = drop_rows(parquet, np.array([0, 3, 9]))
+    kept = without_stored_rows(parquet, np.array([0, 3, 9]))
     assert (ids_of_parquet(kept) == np.delete(rows, [0, 3, 9], axis=0)).all()
-    assert drop_rows(parquet, np.arange(10)) is None

@@ -31,8 +31,8 @@ from assay.kernel.chunks import (
 from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.files import FileFault, ReadRange, read_header
 from assay.kernel.formats import FORMATS
-from assay.kernel.identity import SeenIds
 from assay.kernel.memory import keep_freed_memory
+from assay.kernel.seen_ids import SeenIds
 from assay.kernel.write import parquet_writer, without_rows
 from assay.schema import DatasetSchema
 
@@ -78,7 +78,7 @@ def check_file(
         raise FileFault(f"The name of the file must end with {endings}.")
     report = Report()
     summary = ErrorSummary()
-    seen = SeenIds([])
+    seen = SeenIds()
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
         read = _reader(file)

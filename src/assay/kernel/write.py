@@ -29,6 +29,7 @@ def parquet_writer(sink: object, first: pa.Table) -> pq.ParquetWriter:
         first.schema,
         compression=COMPRESSION,
         compression_level=COMPRESSION_LEVEL,
+        write_batch_size=8192,
         write_page_checksum=True,  # damage on a disk must not be read as data
         use_dictionary=repeating_columns(first),
         write_statistics=[field.name for field in first.schema if not _is_text(field.type)],
@@ -50,10 +51,10 @@ def _is_text(arrow_type: pa.DataType) -> bool:
     return bool(arrow_type == pa.string())
 
 
-def drop_rows(parquet: pa.Buffer, row_indices: NDArray[np.int64]) -> pa.Buffer | None:
-    """The same file without these rows; None when nothing is left."""
-    table = without_rows(pq.read_table(pa.BufferReader(parquet), page_checksum_verification=True), row_indices)
-    return parquet_bytes(table) if table.num_rows else None
+def without_stored_rows(parquet: pa.Buffer, row_indices: NDArray[np.int64]) -> pa.Buffer:
+    """The same file without these rows."""
+    table = pq.read_table(pa.BufferReader(parquet), page_checksum_verification=True)
+    return parquet_bytes(without_rows(table, row_indices))
 
 
 def without_rows(table: pa.Table, row_indices: NDArray[np.int64]) -> pa.Table:
