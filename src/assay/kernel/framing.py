@@ -20,8 +20,8 @@ JSON_SPACE = b" \t\r\n"
 # Compiled code that does the same; used where it was loaded for other reasons.
 FAST_FRAMING = "assay.kernel.fast_framing"
 
-# numpy's temporaries for a piece of this size stay in a core's cache.
-PIECE_BYTES = 256 * 1024
+# numpy's temporaries for a piece of this size stay in a core's cache, or near it.
+PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
