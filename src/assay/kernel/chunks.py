@@ -24,6 +24,7 @@ from assay.kernel.columns import (
     merged,
     rejections_table,
 )
+from assay.kernel.doubts import judge_doubts
 from assay.kernel.files import (
     SCAN_BYTES,
     FileFault,
@@ -210,11 +211,10 @@ def check_chunk(data: bytes | memoryview, task: ChunkTask) -> ChunkResult:
     lengths = frames.stops - frames.starts
     too_long = np.flatnonzero(lengths > task.record_limit_bytes)
     faults = [_too_long(int(lengths[row]), task.record_limit_bytes) for row in too_long]
-    recognised, rest = _recognised(data, frames, task, lengths <= task.record_limit_bytes)
+    recognised, doubted, rest = _recognised(data, frames, task, lengths <= task.record_limit_bytes)
     judge = format.judge(task.schema, chunk.header or ())
-    accepted, rejected = judge_exactly(data, frames, rest, judge, task.schema)
-    if len(too_long):
-        rejected = _in_record_order(rejected, Rejected(too_long, faults))
+    accepted, refused = judge_exactly(data, frames, rest, judge, task.schema)
+    rejected = _in_record_order([refused, doubted, Rejected(too_long, faults)])
     return _result(data, frames, task, merged([accepted, recognised]), rejected)
 
 
@@ -228,17 +228,22 @@ def _fast_pass(size_bytes: int) -> Any:
     return importlib.import_module(FAST_PASS) if is_paid else None
 
 
-def _recognised(data: bytes, frames: Frames, task: ChunkTask, readable: NDArray[np.bool_]) -> tuple[Accepted, Offsets]:
-    """What the fast pass accepts, and which of the readable records are left for the exact one."""
+def _recognised(
+    data: bytes, frames: Frames, task: ChunkTask, readable: NDArray[np.bool_]
+) -> tuple[Accepted, Rejected, Offsets]:
+    """What the fast pass accepts of the readable records, what is rejected for the fields that it was in doubt about,
+    and which are left for the exact pass to read."""
     fast_pass = _fast_pass(len(data))
     if fast_pass is None:
-        return Accepted(np.empty(0, np.int64), []), np.flatnonzero(readable)
-    recognised: Accepted = fast_pass.recognise(
+        return Accepted(np.empty(0, np.int64), []), Rejected(np.empty(0, np.int64), []), np.flatnonzero(readable)
+    accepted, doubts = fast_pass.recognise(
         data, frames, task.format, schema=task.schema, header=task.chunk.header, among=readable
     )
+    format = FORMATS[task.format]
+    rejected = judge_doubts(data, doubts, format.field_judges(task.schema), format.value_of)
     left = readable.copy()
-    left[recognised.rows] = False
-    return recognised, np.flatnonzero(left)
+    left[accepted.rows] = left[rejected.rows] = False
+    return accepted, rejected, np.flatnonzero(left)
 
 
 def judge_exactly(
@@ -260,10 +265,14 @@ def judge_exactly(
     return accepted_from_values(schema, accepted_rows, records), Rejected(np.array(faulty_rows, np.int64), faults)
 
 
-def _in_record_order(one: Rejected, other: Rejected) -> Rejected:
-    rows = np.concatenate([one.rows, other.rows])
+def _in_record_order(parts: list[Rejected]) -> Rejected:
+    """As one. All faults of a record are in the same part."""
+    filled = [part for part in parts if len(part.rows)]
+    if len(filled) < 2:
+        return filled[0] if filled else parts[0]
+    rows = np.concatenate([part.rows for part in filled])
     order = np.argsort(rows, kind="stable")
-    faults = one.faults + other.faults
+    faults = [fault for part in filled for fault in part.faults]
     return Rejected(rows[order], [faults[at] for at in order.tolist()])
 
 

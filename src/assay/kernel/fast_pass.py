@@ -1,7 +1,8 @@
 """The fast pass over a chunk: accepts, without an object per value, the records that are surely valid.
 
-What it doesn't vouch for is left to the exact pass, valid or not, and what it accepts is what the exact pass would have
-made of it. This module is imported when a chunk is big enough to pay for loading the compiled code.
+What it doesn't vouch for is left to be judged exactly, valid or not: a record, or some fields of one whose grammar and
+other fields are sure. What it accepts is what the exact pass would have made of it. This module is imported when a
+chunk is big enough to pay for loading the compiled code.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from assay.kernel import fast_framing  # noqa: F401  # `framing` uses it once it is loaded
 from assay.kernel.columns import Accepted, field_types
+from assay.kernel.doubts import Doubts
 from assay.kernel.fast_bytes import Bytes
 from assay.kernel.fast_columns import text_columns, value_column
 from assay.kernel.fast_csv import walk_rows
@@ -19,7 +21,7 @@ from assay.kernel.fast_hashes import content_hashes
 from assay.kernel.fast_json import walk_lines
 from assay.kernel.fast_keys import new_keys
 from assay.kernel.fast_nested import new_nest
-from assay.kernel.fast_spans import SUSPECT, Spans, new_spans
+from assay.kernel.fast_spans import ABSENT, STRING, SUSPECT, Numbers, Spans, new_spans
 from assay.kernel.framing import Frames
 from assay.schema import DatasetSchema
 
@@ -68,11 +70,11 @@ def recognise(
     schema: DatasetSchema,
     header: tuple[str, ...] | None,
     among: NDArray[np.bool_],
-) -> Accepted:
-    """The records that are surely valid, of those `among` which to look."""
+) -> tuple[Accepted, Doubts]:
+    """The records that are surely valid, of those `among` which to look; and what is in doubt in others of them."""
     whole = np.frombuffer(data, np.uint8)
     spans = new_spans(len(frames), len(schema.fields), side_bytes=len(data))
-    values = _read(whole, frames, spans, WALKS[format](schema, header or ()), recognisers(schema))
+    values, doubtful = _read(whole, frames, spans, WALKS[format](schema, header or ()), recognisers(schema))
     rows = np.flatnonzero((spans.status != SUSPECT) & among)
     texts = [at for at, found in enumerate(values) if found is None]
     text_column = dict(zip(texts, text_columns(whole, spans, texts, rows), strict=True))
@@ -80,12 +82,19 @@ def recognise(
         text_column[at] if found is None else value_column(spans, at, rows, found, arrow_type)
         for at, (found, arrow_type) in enumerate(zip(values, field_types(schema), strict=True))
     ]
-    return Accepted(rows, columns)
+    raw = np.array([format == "jsonl" and field.type == "json" for field in schema.fields], np.bool_)
+    return Accepted(rows, columns), _doubts(spans, doubtful[among[doubtful[:, 0]]], raw, size=len(data))
 
 
-def _read(data: Bytes, frames: Frames, spans: Spans, walk: Walk, fields: list[Recogniser]) -> list[Values | None]:
-    """Walks the records, batch by batch, and reads their fields; the values of those that aren't text."""
+def _read(
+    data: Bytes, frames: Frames, spans: Spans, walk: Walk, fields: list[Recogniser]
+) -> tuple[list[Values | None], Numbers]:
+    """Walks the records, batch by batch, and reads their fields.
+
+    Gives the values of those that aren't text, and pairs of a record that the walk vouches for and a field in doubt.
+    """
     batches: list[list[Values | None]] = []
+    doubtful = [np.empty((0, 2), np.int64)]
     for first in range(0, len(frames), BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
         part = Frames(frames.starts[rows], frames.stops[rows], frames.content_starts[rows], frames.content_stops[rows])
@@ -93,5 +102,30 @@ def _read(data: Bytes, frames: Frames, spans: Spans, walk: Walk, fields: list[Re
             starts=spans.starts[rows], lengths=spans.lengths[rows], kinds=spans.kinds[rows], status=spans.status[rows]
         )
         walk(data, part, seen, first)
-        batches.append([recognise_field(data, seen) for recognise_field in fields])
-    return [None if found[0] is None else np.concatenate(found) for found in zip(*batches, strict=True)]
+        is_doubtful = np.zeros(seen.kinds.shape, np.bool_)
+        values: list[Values | None] = []
+        for at, recognise_field in enumerate(fields):
+            status = seen.status.copy()
+            values.append(recognise_field(data, seen._replace(status=status)))
+            is_doubtful[:, at] = status != seen.status
+        pairs = np.argwhere(is_doubtful)
+        seen.status[pairs[:, 0]] = SUSPECT
+        doubtful.append(np.add(pairs, (first, 0)))
+        batches.append(values)
+    columns = [None if found[0] is None else np.concatenate(found) for found in zip(*batches, strict=True)]
+    return columns, np.concatenate(doubtful)
+
+
+def _doubts(spans: Spans, doubtful: Numbers, raw: NDArray[np.bool_], *, size: int) -> Doubts:
+    """`raw` says of which fields a string's span includes its quotes."""
+    rows, fields = doubtful[:, 0], doubtful[:, 1]
+    kinds = spans.kinds[rows, fields]
+    quotes = (kinds == STRING) & ~raw[fields]
+    starts = spans.starts[rows, fields].astype(np.int64)
+    stops = starts + spans.lengths[rows, fields] + quotes
+    starts -= quotes
+    stands_elsewhere = starts + quotes >= size
+    starts[stands_elsewhere] = stops[stands_elsewhere] = -1
+    is_absent = kinds == ABSENT
+    starts[is_absent] = stops[is_absent] = 0
+    return Doubts(rows, fields, starts, stops)

@@ -6,20 +6,29 @@ from dataclasses import dataclass
 from assay.kernel.csv import csv_judge
 from assay.kernel.framing import CSV, JSONL, Framing
 from assay.kernel.jsonl import jsonl_judge
-from assay.kernel.judge import Judge
+from assay.kernel.judge import FieldJudge, Judge, json_judges, text_judges
 from assay.schema import DatasetSchema
 
 
 @dataclass(frozen=True)
 class Format:
-    """`judge` takes the header's names, empty for a format without header."""
+    """`judge` takes the header's names, empty for a format without header. `value_of` makes of a value's bytes what the
+    `field_judges` take."""
 
     framing: Framing
     has_header: bool
     judge: Callable[[DatasetSchema, tuple[str, ...]], Judge]
+    field_judges: Callable[[DatasetSchema], list[FieldJudge]]
+    value_of: Callable[[bytes], object]
 
 
 FORMATS = {
-    "csv": Format(framing=CSV, has_header=True, judge=csv_judge),
-    "jsonl": Format(framing=JSONL, has_header=False, judge=lambda schema, header: jsonl_judge(schema)),
+    "csv": Format(framing=CSV, has_header=True, judge=csv_judge, field_judges=text_judges, value_of=bytes.decode),
+    "jsonl": Format(
+        framing=JSONL,
+        has_header=False,
+        judge=lambda schema, header: jsonl_judge(schema),
+        field_judges=json_judges,
+        value_of=bytes,
+    ),
 }
