@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from assay.db import datasets, jobs, migrating, tokens
+from assay.db import datasets, jobs, leases, migrating, tokens
 from assay.db.datasets import Dataset, NewDataset
 from assay.db.engine import BOOTSTRAP_LOCK, Database, WriteTransaction, take_turn
 from assay.db.tokens import NewToken, Role, Token
@@ -316,7 +316,7 @@ def expire_imports(db: Database, storage: Storage, *, max_bytes: int, grace: tim
 def return_lapsed(db: Database) -> int:
     """Give back the jobs whose worker fell silent; the third lost attempt ends a job."""
     with db.read() as tx:
-        lapsed = jobs.list_lapsed(tx)
+        lapsed = leases.list_lapsed(tx)
     for lease in lapsed:
         reason = f"The worker of attempt {lease.attempt} fell silent."
         with suppress(Conflict), db.write() as tx:  # it went on by itself in the meantime, which is as good
@@ -326,8 +326,8 @@ def return_lapsed(db: Database) -> int:
 
 def lose_attempt(tx: WriteTransaction, lease: Lease, *, reason: str) -> Import:
     """Return a job whose attempt was lost to the queue, or end it if that happened too often."""
-    if jobs.count_lost_attempts(tx, lease.job.id) + 1 < LOST_ATTEMPTS_LIMIT:
-        return jobs.give_back(tx, lease, reason=reason, was_lost=True)
+    if leases.count_lost_attempts(tx, lease.job.id) + 1 < LOST_ATTEMPTS_LIMIT:
+        return leases.give_back(tx, lease, reason=reason, was_lost=True)
     message = f"The service lost {LOST_ATTEMPTS_LIMIT} attempts at this {lease.job.kind.value} and gave up"
     if lease.job.kind is Kind.MIGRATION:
         message += f"; the records are as they were. Last: {reason} Set the schema again to try again"

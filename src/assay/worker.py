@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from assay import crash_points
 from assay.config import Settings
-from assay.db import jobs, migrating
+from assay.db import jobs, leases, migrating
 from assay.db.engine import Database, WriteTransaction
 from assay.engines import Engine, has_lost_process, open_engine, open_own_engine
 from assay.errors import AssayError, Conflict, ErrorCode, Unavailable
@@ -135,7 +135,7 @@ class Worker:
             return None
         try:
             with self._db.write() as tx:
-                lease = jobs.claim_next(
+                lease = leases.claim_next(
                     tx,
                     lease=timedelta(seconds=self._settings.lease_seconds),
                     running_limit=self._settings.running_jobs_per_workspace,
@@ -223,7 +223,7 @@ class Worker:
     def _choose_engine(self, run: _Run) -> None:
         """The shared engine; but a job that lost an attempt may be what kills it, and gets one of its own."""
         with self._db.read() as tx:
-            was_lost = jobs.count_lost_attempts(tx, run.lease.job.id) > 0
+            was_lost = leases.count_lost_attempts(tx, run.lease.job.id) > 0
         run.engine = (open_own_engine(self._settings) if was_lost else None) or self._shared_engine()
 
     def _shared_engine(self) -> Engine:
@@ -279,7 +279,7 @@ class Worker:
             run.shown_at = now
             # What can't be shown now is shown next time; whether the lease still holds is the heartbeat's to find out.
             with suppress(Unavailable), self._db.write() as tx:
-                jobs.record_progress(tx, run.lease, counts)
+                leases.record_progress(tx, run.lease, counts)
 
     def _commit(self, run: _Run, outcome: Outcome) -> bool:
         counts = outcome.counts
@@ -322,7 +322,7 @@ class Worker:
         self._write(run, lambda tx: jobs.fail(tx, run.lease.job, reason=reason))
 
     def _give_back(self, run: _Run, reason: str) -> None:
-        self._write(run, lambda tx: jobs.give_back(tx, run.lease, reason=reason, was_lost=False))
+        self._write(run, lambda tx: leases.give_back(tx, run.lease, reason=reason, was_lost=False))
 
     def _lose(self, run: _Run, reason: str) -> None:
         self._write(run, lambda tx: lose_attempt(tx, run.lease, reason=reason))
@@ -346,7 +346,7 @@ class Worker:
     def _extend(self, run: _Run) -> None:
         try:
             with self._db.write() as tx:
-                jobs.extend_lease(tx, run.lease, by=timedelta(seconds=self._settings.lease_seconds))
+                leases.extend_lease(tx, run.lease, by=timedelta(seconds=self._settings.lease_seconds))
         except Conflict:
             run.is_lost.set()
 

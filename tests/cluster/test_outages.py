@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from assay.db import jobs
+from assay.db import jobs, leases
 from assay.db.engine import open_database
 from assay.jobs import Import
 from cluster.set_up import many_machines
@@ -81,7 +81,7 @@ def import_on_dask(set_up: SetUp, outage: Callable[[], None]) -> Import:
     with database.read() as tx:
         job = jobs.get_import(tx, UUID(dataset_id), UUID(import_id))
         assert job is not None
-        assert jobs.count_lost_attempts(tx, job.id) == 0
+        assert leases.count_lost_attempts(tx, job.id) == 0
     database.close()
     return job
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import insert
 
-from assay.db import datasets, jobs, tables, tokens
+from assay.db import datasets, jobs, leases, tables, tokens
 from assay.db.engine import Database, WriteTransaction
 from assay.ids import new_id
 from assay.jobs import Counts, Import, Lease, NewImport, NewPart, Outcome, RejectionPart, State
@@ -62,7 +62,7 @@ def queue_many(db: Database, dataset_id: UUID, *, count: int) -> None:
 
 def claim(db: Database, *, running_limit: int = NO_LIMIT) -> Lease | None:
     with db.write() as tx:
-        return jobs.claim_next(tx, lease=LEASE, running_limit=running_limit)
+        return leases.claim_next(tx, lease=LEASE, running_limit=running_limit)
 
 
 def claim_surely(db: Database) -> Lease:

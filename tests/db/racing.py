@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from assay.db import datasets, jobs, tables, tokens
+from assay.db import datasets, leases, tables, tokens
 from assay.db.engine import Database, open_database
 from assay.errors import Conflict
 from assay.jobs import Counts, State
@@ -35,7 +35,7 @@ def drain(db: Database, running_limit: int) -> list[UUID]:
     give_up_at = time.monotonic() + 40  # where another racer failed, its job never ends
     while time.monotonic() < give_up_at:
         with db.write() as tx:
-            lease = jobs.claim_next(tx, lease=LEASE, running_limit=running_limit)
+            lease = leases.claim_next(tx, lease=LEASE, running_limit=running_limit)
         if lease is None:
             with db.read() as tx:
                 still_open = select(func.count()).where(tables.jobs.c.state.in_(OPEN_STATES))
@@ -45,7 +45,7 @@ def drain(db: Database, running_limit: int) -> list[UUID]:
             continue
         claimed.append(lease.job.id)
         with db.write() as tx:
-            jobs.record_progress(tx, lease, Counts(accepted=1))
+            leases.record_progress(tx, lease, Counts(accepted=1))
         complete(db, lease, 2, 3)
     raise TimeoutError("some jobs never ended")
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from assay.db import datasets, jobs, tables
+from assay.db import datasets, jobs, leases, tables
 from assay.db.engine import Database, open_database
 from assay.jobs import Counts, Import, State
 from db.conftest import RACERS
@@ -112,10 +112,10 @@ def test_a_workspace_at_its_limit_waits_while_another_is_served(database: Databa
         queue_job(database, make_dataset(database, workspace_id="busy"), workspace_id="busy")
     clock.advance(1)
     queue_job(database, make_dataset(database, workspace_id="other"), workspace_id="other")
-    leases = [claim(database, running_limit=2) for _ in range(4)]
-    assert [lease and lease.job.workspace_id for lease in leases] == ["busy", "busy", "other", None]
-    assert leases[0] is not None
-    complete(database, leases[0])
+    claimed = [claim(database, running_limit=2) for _ in range(4)]
+    assert [lease and lease.job.workspace_id for lease in claimed] == ["busy", "busy", "other", None]
+    assert claimed[0] is not None
+    complete(database, claimed[0])
     assert claim(database, running_limit=2) is not None
 
 
@@ -123,8 +123,8 @@ def test_a_claim_starts_the_counts_anew_and_names_the_attempt_and_schema(databas
     job = queue_job(database, make_dataset(database))
     lease = claim_surely(database)
     with database.write() as tx:
-        jobs.record_progress(tx, lease, Counts(accepted=5, rejected=2, duplicate=1, processed_offset=9))
-        jobs.give_back(tx, lease, reason="stopped", was_lost=False)
+        leases.record_progress(tx, lease, Counts(accepted=5, rejected=2, duplicate=1, processed_offset=9))
+        leases.give_back(tx, lease, reason="stopped", was_lost=False)
     clock.advance(60)
     again = claim_surely(database)
     assert again.job.id == job.id

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from assay.db import datasets, jobs, tables, tokens
+from assay.db import datasets, jobs, leases, tables, tokens
 from assay.db.engine import Database
 from assay.errors import Conflict
 from assay.jobs import Counts, Lease, RecordError, State
@@ -129,7 +129,7 @@ def test_every_move_leaves_an_event(database: Database, clock: Clock) -> None:
     clock.advance(1)
     lost = claim_surely(database)
     with database.write() as tx:
-        jobs.give_back(tx, lost, reason="The worker fell silent.", was_lost=True)
+        leases.give_back(tx, lost, reason="The worker fell silent.", was_lost=True)
     complete(database, claim_surely(database), 1, faults=(1,))
     with database.read() as tx:
         events = jobs.list_events(tx, job.id)

@@ -1,6 +1,6 @@
 """What the job rows add up to, on both engines."""
 
-from assay.db import jobs
+from assay.db import leases
 from assay.db.engine import Database
 from assay.db.figures import read_figures
 from assay.jobs import Counts, Kind, State
@@ -46,7 +46,7 @@ def test_what_runs_is_not_counted_before_it_has_ended(database: Database) -> Non
     queue_job(database, make_dataset(database))
     lease = claim_surely(database)
     with database.write() as tx:
-        jobs.record_progress(tx, lease, Counts(accepted=5, rejected=2, duplicate=1))
+        leases.record_progress(tx, lease, Counts(accepted=5, rejected=2, duplicate=1))
     with database.read() as tx:
         figures = read_figures(tx)
     assert figures.records_by_outcome == {"accepted": 0, "duplicate": 0, "rejected": 0}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from assay.db import jobs
+from assay.db import jobs, leases
 from assay.db.engine import Database, WriteTransaction
 from assay.errors import Conflict
 from assay.jobs import Counts, Lease, State
@@ -17,15 +17,15 @@ def _lost_lease(db: Database) -> tuple[Lease, Lease]:
     queue_job(db, make_dataset(db))
     lost = claim_surely(db)
     with db.write() as tx:
-        jobs.give_back(tx, lost, reason="The worker fell silent.", was_lost=True)
+        leases.give_back(tx, lost, reason="The worker fell silent.", was_lost=True)
     return lost, claim_surely(db)
 
 
 WRITES: dict[str, Callable[[WriteTransaction, Lease], object]] = {
-    "extend": lambda tx, lease: jobs.extend_lease(tx, lease, by=LEASE),
-    "progress": lambda tx, lease: jobs.record_progress(tx, lease, Counts(accepted=9)),
+    "extend": lambda tx, lease: leases.extend_lease(tx, lease, by=LEASE),
+    "progress": lambda tx, lease: leases.record_progress(tx, lease, Counts(accepted=9)),
     "commit": lambda tx, lease: jobs.commit_outcome(tx, lease, outcome_of(lease, 9), to=State.COMPLETE, reason=None),
-    "give back": lambda tx, lease: jobs.give_back(tx, lease, reason="stopped", was_lost=False),
+    "give back": lambda tx, lease: leases.give_back(tx, lease, reason="stopped", was_lost=False),
     "fail": lambda tx, lease: jobs.move(tx, lease.job, State.FAILED, reason="The file is at fault."),
 }
 
@@ -60,10 +60,10 @@ def test_a_lease_lapses_when_nobody_extends_it(database: Database, clock: Clock)
     lease = claim_surely(database)
     clock.advance(LEASE.total_seconds())
     with database.read() as tx:
-        assert jobs.list_lapsed(tx) == []
+        assert leases.list_lapsed(tx) == []
     clock.advance(0.001)
     with database.read() as tx:
-        assert [(found.job.id, found.attempt) for found in jobs.list_lapsed(tx)] == [(lease.job.id, 1)]
+        assert [(found.job.id, found.attempt) for found in leases.list_lapsed(tx)] == [(lease.job.id, 1)]
 
 
 def test_a_heartbeat_keeps_a_lease(database: Database, clock: Clock) -> None:
@@ -72,9 +72,9 @@ def test_a_heartbeat_keeps_a_lease(database: Database, clock: Clock) -> None:
     for _ in range(3):
         clock.advance(LEASE.total_seconds() - 1)
         with database.write() as tx:
-            jobs.extend_lease(tx, lease, by=LEASE)
+            leases.extend_lease(tx, lease, by=LEASE)
     with database.read() as tx:
-        assert jobs.list_lapsed(tx) == []
+        assert leases.list_lapsed(tx) == []
 
 
 def test_a_lapsed_lease_that_nobody_took_may_still_be_extended(database: Database, clock: Clock) -> None:
@@ -82,23 +82,23 @@ def test_a_lapsed_lease_that_nobody_took_may_still_be_extended(database: Databas
     lease = claim_surely(database)
     clock.advance(LEASE.total_seconds() + 1)
     with database.write() as tx:
-        jobs.extend_lease(tx, lease, by=LEASE)
+        leases.extend_lease(tx, lease, by=LEASE)
     with database.read() as tx:
-        assert jobs.list_lapsed(tx) == []
+        assert leases.list_lapsed(tx) == []
 
 
 def test_ended_and_returned_jobs_have_no_lease_to_lapse(database: Database, clock: Clock) -> None:
     queue_job(database, make_dataset(database))
     with database.write() as tx:
-        jobs.give_back(tx, claim_surely_in(tx), reason="stopped", was_lost=False)
+        leases.give_back(tx, claim_surely_in(tx), reason="stopped", was_lost=False)
     complete(database, claim_surely(database))
     clock.advance(3600)
     with database.read() as tx:
-        assert jobs.list_lapsed(tx) == []
+        assert leases.list_lapsed(tx) == []
 
 
 def claim_surely_in(tx: WriteTransaction) -> Lease:
-    lease = jobs.claim_next(tx, lease=LEASE, running_limit=1)
+    lease = leases.claim_next(tx, lease=LEASE, running_limit=1)
     assert lease is not None
     return lease
 
@@ -108,7 +108,7 @@ def test_a_returned_job_is_first_in_its_line_again(database: Database, clock: Cl
     first, second = queue_job(database, dataset_id), queue_job(database, dataset_id)
     clock.advance(5)
     with database.write() as tx:
-        jobs.give_back(tx, claim_surely_in(tx), reason="stopped", was_lost=False)
+        leases.give_back(tx, claim_surely_in(tx), reason="stopped", was_lost=False)
     assert claim_surely(database).job.id == first.id
     assert state_of(database, second) is State.QUEUED
     assert claim(database) is None
@@ -120,7 +120,7 @@ def test_only_lost_attempts_are_counted(database: Database, was_lost: bool, expe
     for _ in range(2):
         lease = claim_surely(database)
         with database.write() as tx:
-            jobs.give_back(tx, lease, reason="why", was_lost=was_lost)
+            leases.give_back(tx, lease, reason="why", was_lost=was_lost)
     with database.read() as tx:
-        assert jobs.count_lost_attempts(tx, job.id) == expected
+        assert leases.count_lost_attempts(tx, job.id) == expected
     assert claim_surely(database).attempt == 3

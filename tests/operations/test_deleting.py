@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select
 
-from assay.db import datasets, jobs
+from assay.db import datasets, leases
 from assay.db.engine import Database
 from assay.db.tables import deletions, job_events, metadata
 from assay.deleting import LATE_FILES_GRACE, delete_dataset, sweep_deleted, sweep_deleted_now
@@ -75,7 +75,7 @@ def test_running_job_of_a_deleted_dataset_can_write_nothing(database: Database, 
     lease = running(database, storage)
     delete_dataset(database, lease.job.dataset_id)
     with pytest.raises(Conflict), database.write() as tx:
-        jobs.extend_lease(tx, lease, by=timedelta(seconds=30))
+        leases.extend_lease(tx, lease, by=timedelta(seconds=30))
     with pytest.raises(Conflict):
         complete(database, lease, 3)
     with pytest.raises(Conflict), database.write() as tx:
@@ -147,4 +147,4 @@ def test_job_of_a_deleted_dataset_is_not_claimed(database: Database, storage: Lo
     assert job.state is State.QUEUED
     delete_dataset(database, job.dataset_id)
     with database.write() as tx:
-        assert jobs.claim_next(tx, lease=timedelta(seconds=30), running_limit=10) is None
+        assert leases.claim_next(tx, lease=timedelta(seconds=30), running_limit=10) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.db import jobs
+from assay.db import jobs, leases
 from assay.db.engine import Database
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.ids import new_id
@@ -69,7 +69,7 @@ def test_attempts_that_were_handed_back_in_good_order_cost_nothing(
     for _ in range(5):
         lease = claim_surely(database)
         with database.write() as tx:
-            jobs.give_back(tx, lease, reason="The worker was stopped.", was_lost=False)
+            leases.give_back(tx, lease, reason="The worker was stopped.", was_lost=False)
     lose(database, clock)
     assert now_stands(database, job).state is State.QUEUED
 
@@ -79,9 +79,9 @@ def test_worker_that_comes_back_too_late_can_write_nothing(database: Database, s
     late = lose(database, clock)
     new = claim_surely(database)
     for write in (
-        lambda tx: jobs.record_progress(tx, late, Counts(accepted=5)),
+        lambda tx: leases.record_progress(tx, late, Counts(accepted=5)),
         lambda tx: jobs.commit_outcome(tx, late, outcome_of(late, 5), to=State.COMPLETE, reason=None),
-        lambda tx: jobs.give_back(tx, late, reason="late", was_lost=False),
+        lambda tx: leases.give_back(tx, late, reason="late", was_lost=False),
         lambda tx: jobs.fail(tx, late.job, reason="late"),
     ):
         with pytest.raises(Conflict), database.write() as tx:

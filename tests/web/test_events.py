@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from assay.db import jobs
+from assay.db import leases
 from assay.errors import ErrorCode, NotFound, Unavailable
 from assay.jobs import Counts
 from assay.operations import cancel_import
@@ -107,7 +107,7 @@ def test_progress_is_an_event_and_no_change_is_none(watcher: Caller, services: S
         lease = wait_until(lambda: claim(services), what="a claim")
         assert (stream.next() or {})["processed_offset"] == 0
         with services.db.write() as tx:
-            jobs.record_progress(tx, lease, Counts(accepted=3, rejected=1, processed_offset=20))
+            leases.record_progress(tx, lease, Counts(accepted=3, rejected=1, processed_offset=20))
         shown = stream.next() or {}
         assert (shown["status"], shown["processed_offset"], shown["rejected_seen_count"]) == ("processing", 20, 1)
         cancel_import(services.db, UUID(dataset_id), UUID(import_id))
@@ -118,7 +118,7 @@ def test_progress_is_an_event_and_no_change_is_none(watcher: Caller, services: S
 
 def claim(services: Services) -> Any:
     with services.db.write() as tx:
-        return jobs.claim_next(tx, lease=timedelta(seconds=60), running_limit=10)
+        return leases.claim_next(tx, lease=timedelta(seconds=60), running_limit=10)
 
 
 def test_an_import_that_has_ended_is_one_event(watcher: Caller, services: Services) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from assay.db import jobs
+from assay.db import leases
 from assay.jobs import Counts, Lease
 from assay.web.services import Services
 from moving_clock import Clock
@@ -17,7 +17,7 @@ LEASE = timedelta(seconds=30)
 
 def claim(services: Services) -> Lease:
     with services.db.write() as tx:
-        lease = jobs.claim_next(tx, lease=LEASE, running_limit=10)
+        lease = leases.claim_next(tx, lease=LEASE, running_limit=10)
     assert lease is not None
     return lease
 
@@ -87,7 +87,7 @@ def test_claimed_import_is_processing_and_shows_progress(caller: Caller, service
     assert_shape(job, IMPORT_JOB)
     assert (job["status"], job["processed_offset"]) == ("processing", 0)
     with services.db.write() as tx:
-        jobs.record_progress(tx, lease, Counts(accepted=9, rejected=2, duplicate=4, processed_offset=77))
+        leases.record_progress(tx, lease, Counts(accepted=9, rejected=2, duplicate=4, processed_offset=77))
     job = caller.job(dataset_id, import_id)
     assert_shape(job, IMPORT_JOB)
     shown = {key: job[key] for key in ("written_count", "duplicate_seen_count", "rejected_seen_count")}
@@ -100,7 +100,7 @@ def test_import_that_was_given_back_is_queued_without_traces(caller: Caller, ser
     queued = job_in("queued", caller)
     lease = claim(services)
     with services.db.write() as tx:
-        jobs.give_back(tx, lease, reason="The worker was stopped.", was_lost=False)
+        leases.give_back(tx, lease, reason="The worker was stopped.", was_lost=False)
     job = caller.job(str(queued["dataset_id"]), str(queued["import_id"]))
     assert job["status"] == "queued"
     assert_shape(job, IMPORT_JOB)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from assay import worker as worker_module
-from assay.db import jobs
+from assay.db import jobs, leases
 from assay.jobs import Counts, Import, State
 from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import
 from assay.sweeping import sweep_files
@@ -27,7 +27,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def lost_attempts(bench: Bench, job: Import) -> int:
     with bench.db.read() as tx:
-        return jobs.count_lost_attempts(tx, job.id)
+        return leases.count_lost_attempts(tx, job.id)
 
 
 def assert_imported_once(bench: Bench, job: Import) -> None:
@@ -103,7 +103,7 @@ def test_worker_with_nothing_to_do_stops_at_once(bench: Bench) -> None:
 def test_job_of_a_worker_that_is_gone_is_taken_up(bench: Bench) -> None:
     job = bench.upload(bench.make_dataset(), csv_of(AGES))
     with bench.db.write() as tx:
-        jobs.claim_next(tx, lease=timedelta(milliseconds=1), running_limit=10)
+        leases.claim_next(tx, lease=timedelta(milliseconds=1), running_limit=10)
     (ended,) = bench.done(job)
     assert ended.attempt == 2
     assert_imported_once(bench, job)
@@ -134,7 +134,7 @@ def test_worker_that_lost_its_job_commits_nothing(bench: Bench, check_with: Chec
         wait_until((bench.settings.data_dir / "waiting").exists, what="the chunk is written")
         with bench.db.write() as tx:  # as the sweep of another worker does when this one was silent for too long
             lost = jobs.Lease(job=bench.now(job), schema_version=1)
-            jobs.give_back(tx, lost, reason="Silent.", was_lost=True)
+            leases.give_back(tx, lost, reason="Silent.", was_lost=True)
         (bench.settings.data_dir / "open").touch()
         assert bench.ended(job).attempt == 2
     assert_imported_once(bench, job)

@@ -1,14 +1,14 @@
-"""The job rows: recorded, claimed, moved, ended. `move` alone changes a job's state, and leaves an event behind."""
+"""The job rows: recorded, moved, ended. `move` alone changes a job's state, and leaves an event behind."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, case, func, insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from assay.db.engine import CLAIM_LOCK, ReadTransaction, WriteTransaction, take_turn
+from assay.db.engine import ReadTransaction, WriteTransaction
 from assay.db.rejection_parts import insert_rejection_parts
 from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
 from assay.db.webhooks import note_end
@@ -50,7 +50,7 @@ def insert_import(tx: WriteTransaction, new: NewImport, *, workspace_id: str) ->
     except IntegrityError as error:  # its key is new, so it is the dataset that is not there any more
         raise NotFound("The dataset was deleted.", code=ErrorCode.UNKNOWN_DATASET) from error
     insert_event(tx, new.id, from_state=None, to_state=State.UNINITIALISED, attempt=0, reason=None)
-    return _import(tx.connection.execute(select(jobs).where(jobs.c.id == new.id)).one())
+    return job_of(tx.connection.execute(select(jobs).where(jobs.c.id == new.id)).one())
 
 
 def get_import(tx: ReadTransaction, dataset_id: UUID, import_id: UUID) -> Import | None:
@@ -62,13 +62,13 @@ def get_job(tx: ReadTransaction, dataset_id: UUID, job_id: UUID) -> Import | Non
     """A job of any kind."""
     statement = select(jobs).where(jobs.c.id == job_id, jobs.c.dataset_id == dataset_id)
     row = tx.connection.execute(statement).one_or_none()
-    return None if row is None else _import(row)
+    return None if row is None else job_of(row)
 
 
 def find_import_of_file(tx: ReadTransaction, file_key: str) -> Import | None:
     """The import whose upload lies under that key."""
     row = tx.connection.execute(select(jobs).where(jobs.c.file_key == file_key)).one_or_none()
-    return None if row is None else _import(row)
+    return None if row is None else job_of(row)
 
 
 def list_imports(tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: UUID | None) -> list[Import]:
@@ -76,7 +76,7 @@ def list_imports(tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: U
     statement = select(jobs).where(jobs.c.dataset_id == dataset_id, jobs.c.kind == Kind.IMPORT.value)
     if before is not None:
         statement = statement.where(jobs.c.id < before)
-    return [_import(row) for row in tx.connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))]
+    return [job_of(row) for row in tx.connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))]
 
 
 def list_events(tx: ReadTransaction, job_id: UUID) -> list[JobEvent]:
@@ -111,7 +111,7 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
         raise Conflict(message, code=ErrorCode.STATE_CHANGED)
     attempt = values.get("attempt", job.attempt)
     insert_event(tx, job.id, from_state=job.state, to_state=to, attempt=attempt, reason=reason)
-    now_stands = _import(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
+    now_stands = job_of(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
     if to in TERMINAL:
         note_end(tx, now_stands)
     return now_stands
@@ -130,91 +130,6 @@ def note_upload_activity(tx: WriteTransaction, job_id: UUID, *, until: datetime)
         .values(upload_active_until=until)
     )
     return touched.rowcount == 1
-
-
-def claim_next(tx: WriteTransaction, *, lease: timedelta, running_limit: int) -> Lease | None:
-    """Take the next job in line, or None when there is none that may run.
-
-    Each dataset's line is served from its head and only while no job of that dataset runs; between datasets, the one
-    that has waited longest, since its last claim or since its first job came, is served first. A workspace has at
-    most `running_limit` jobs running.
-    """
-    # Claims take turns: each sees all that was claimed before it, so limit, order and fairness hold exactly.
-    take_turn(tx, CLAIM_LOCK)
-    dataset_id = _next_dataset(tx, running_limit)
-    if dataset_id is None:
-        return None
-    head = (
-        select(jobs)
-        .where(jobs.c.dataset_id == dataset_id, jobs.c.state == State.QUEUED.value)
-        .order_by(jobs.c.uploaded_at, jobs.c.id)
-        .limit(1)
-        .with_for_update(key_share=True)
-    )
-    row = tx.connection.execute(head).one_or_none()
-    return None if row is None else _claim(tx, _import(row), lease=lease)
-
-
-def _next_dataset(tx: WriteTransaction, running_limit: int) -> UUID | None:
-    """The dataset whose line is served next, its row locked."""
-    is_running = jobs.c.state == State.PROCESSING.value
-    line = (
-        select(jobs.c.dataset_id, func.min(jobs.c.uploaded_at).label("head_since"))
-        .where(jobs.c.state == State.QUEUED.value)
-        .group_by(jobs.c.dataset_id)
-        .subquery("line")
-    )
-    running_of_workspaces = select(jobs.c.workspace_id).where(is_running).group_by(jobs.c.workspace_id)
-    last_claimed_at = datasets.c.last_claimed_at
-    waiting_since = case((last_claimed_at > line.c.head_since, last_claimed_at), else_=line.c.head_since)
-    statement = (
-        select(datasets.c.id)
-        .join(line, line.c.dataset_id == datasets.c.id)
-        .where(
-            datasets.c.id.not_in(select(jobs.c.dataset_id).where(is_running)),
-            datasets.c.workspace_id.not_in(running_of_workspaces.having(func.count() >= running_limit)),
-        )
-        .order_by(waiting_since, line.c.head_since, datasets.c.id)
-        .limit(1)
-        # One that another transaction holds, to set its schema for one, is passed over until the next claim.
-        .with_for_update(of=datasets, skip_locked=True, key_share=True)
-    )
-    dataset_id: UUID | None = tx.connection.execute(statement).scalar_one_or_none()
-    return dataset_id
-
-
-def _claim(tx: WriteTransaction, job: Import, *, lease: timedelta) -> Lease:
-    now = tx.now()
-    of_dataset = select(datasets.c.schema_version).where(datasets.c.id == job.dataset_id)
-    schema_version: int = tx.connection.execute(of_dataset).scalar_one()
-    if job.kind is Kind.MIGRATION and job.schema_version is not None:
-        schema_version = job.schema_version  # the one to come, where an import has the one in force
-    claimed = move(
-        tx,
-        job,
-        State.PROCESSING,
-        attempt=job.attempt + 1,
-        lease_until=now + lease,
-        processing_started_at=now,
-        schema_version=schema_version,
-        # A new attempt reads the file from its start.
-        accepted_count=0,
-        rejected_count=0,
-        duplicate_count=0,
-        processed_offset=0,
-    )
-    tx.connection.execute(update(datasets).where(datasets.c.id == job.dataset_id).values(last_claimed_at=now))
-    return Lease(job=claimed, schema_version=schema_version)
-
-
-def extend_lease(tx: WriteTransaction, lease: Lease, *, by: timedelta) -> None:
-    """The heartbeat. `Conflict` when the lease is lost."""
-    _write_under_lease(tx, lease, lease_until=tx.now() + by)
-
-
-def record_progress(tx: WriteTransaction, lease: Lease, counts: Counts) -> None:
-    """Show how far the job is. `Conflict` when the lease is lost."""
-    _write_under_lease(tx, lease, **count_columns(counts), updated_at=tx.now())
 
 
 def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: State, reason: str | None) -> Import:
@@ -255,23 +170,6 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
     return ended
 
 
-def give_back(tx: WriteTransaction, lease: Lease, *, reason: str, was_lost: bool) -> Import:
-    """Return a job to its place in line; a lost attempt is counted, one that was handed back in good order isn't."""
-    lost = jobs.c.lost_attempts + (1 if was_lost else 0)
-    return move(tx, lease.job, State.QUEUED, reason=reason, lease_until=None, lost_attempts=lost)
-
-
-def list_lapsed(tx: ReadTransaction) -> list[Lease]:
-    """The leases that have run out: their workers have been silent for too long."""
-    statement = select(jobs).where(jobs.c.state == State.PROCESSING.value, jobs.c.lease_until < tx.now())
-    return [Lease(job=_import(row), schema_version=row.schema_version) for row in tx.connection.execute(statement)]
-
-
-def count_lost_attempts(tx: ReadTransaction, job_id: UUID) -> int:
-    """0 also for a job that was deleted with its dataset."""
-    return tx.connection.execute(select(jobs.c.lost_attempts).where(jobs.c.id == job_id)).scalar_one_or_none() or 0
-
-
 def list_expired(tx: ReadTransaction, *, before: datetime) -> list[Import]:
     """The jobs whose upload URL expired before that time, with no upload seen or coming in."""
     statement = select(jobs).where(
@@ -279,7 +177,7 @@ def list_expired(tx: ReadTransaction, *, before: datetime) -> list[Import]:
         jobs.c.expires_at < before,
         jobs.c.upload_active_until < tx.now(),
     )
-    return [_import(row) for row in tx.connection.execute(statement)]
+    return [job_of(row) for row in tx.connection.execute(statement)]
 
 
 def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
@@ -290,13 +188,13 @@ def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
         .order_by(jobs.c.id.desc())
         .limit(limit)
     )
-    return [_import(row) for row in tx.connection.execute(statement)]
+    return [job_of(row) for row in tx.connection.execute(statement)]
 
 
 def list_in_state(tx: ReadTransaction, dataset_id: UUID, state: State) -> list[Import]:
     """The dataset's jobs in a state, in upload order."""
     statement = select(jobs).where(jobs.c.dataset_id == dataset_id, jobs.c.state == state.value)
-    return [_import(row) for row in tx.connection.execute(statement.order_by(jobs.c.uploaded_at, jobs.c.id))]
+    return [job_of(row) for row in tx.connection.execute(statement.order_by(jobs.c.uploaded_at, jobs.c.id))]
 
 
 def list_unswept(tx: ReadTransaction, *, limit: int) -> list[Import]:
@@ -307,7 +205,7 @@ def list_unswept(tx: ReadTransaction, *, limit: int) -> list[Import]:
         .order_by(jobs.c.updated_at.desc())
         .limit(limit)
     )
-    return [_import(row) for row in tx.connection.execute(statement)]
+    return [job_of(row) for row in tx.connection.execute(statement)]
 
 
 def list_output_keys(tx: ReadTransaction, job_id: UUID) -> set[str]:
@@ -319,14 +217,6 @@ def list_output_keys(tx: ReadTransaction, job_id: UUID) -> set[str]:
 
 def mark_swept(tx: WriteTransaction, job_id: UUID) -> None:
     tx.connection.execute(update(jobs).where(jobs.c.id == job_id).values(files_swept=True))
-
-
-def _write_under_lease(tx: WriteTransaction, lease: Lease, **values: Any) -> None:
-    is_held = and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
-    written = tx.connection.execute(update(jobs).where(is_held).values(**values))
-    if written.rowcount != 1:
-        message = f"Attempt {lease.attempt} no longer holds the import {lease.job.id}."
-        raise Conflict(message, code=ErrorCode.LEASE_LOST)
 
 
 def count_columns(counts: Counts) -> dict[str, int]:
@@ -361,7 +251,7 @@ def errors_of(text: str | None) -> tuple[RecordError, ...]:
     return tuple(RecordError(*entry) for entry in json.loads(text or "[]"))
 
 
-def _import(row: Row[Any]) -> Import:
+def job_of(row: Row[Any]) -> Import:
     return Import(
         id=row.id,
         dataset_id=row.dataset_id,
