@@ -314,14 +314,17 @@ def expire_imports(db: Database, storage: Storage, *, max_bytes: int, grace: tim
 
 
 def return_lapsed(db: Database) -> int:
-    """Give back the jobs whose worker fell silent; the third lost attempt ends a job."""
+    """Give back the jobs whose worker fell silent, and how many they were; the third lost attempt ends a job."""
     with db.read() as tx:
         lapsed = leases.list_lapsed(tx)
+    returned = 0
     for lease in lapsed:
-        reason = f"The worker of attempt {lease.attempt} fell silent."
-        with suppress(Conflict), db.write() as tx:  # it went on by itself in the meantime, which is as good
-            lose_attempt(tx, lease, reason=reason)
-    return len(lapsed)
+        with db.write() as tx:
+            # Since it was listed, its worker may have shown that it lives, or have ended it, which is as good.
+            if leases.hold_lapsed(tx, lease):
+                lose_attempt(tx, lease, reason=f"The worker of attempt {lease.attempt} fell silent.")
+                returned += 1
+    return returned
 
 
 def lose_attempt(tx: WriteTransaction, lease: Lease, *, reason: str) -> Import:

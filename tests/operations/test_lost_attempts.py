@@ -1,15 +1,19 @@
 """Workers that fall silent, and imports that are cancelled: what the job is afterwards, and who may still write."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
 import pytest
 
 from assay.db import jobs, leases
-from assay.db.engine import Database
+from assay.db.engine import Database, ReadTransaction, WriteTransaction
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Counts, Lease, State
 from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import, return_lapsed
 from assay.storage.base import Storage
-from db.making import claim, claim_surely, outcome_of
+from db.making import LEASE, claim, claim_surely, complete, outcome_of
 from moving_clock import Clock
 from operations.steps import history, import_in, make_dataset, now_stands, upload
 
@@ -20,6 +24,21 @@ def lose(db: Database, clock: Clock) -> Lease:
     clock.advance(31)
     return_lapsed(db)
     return lease
+
+
+class BetweenLookAndWrite:
+    """A database that lets something happen once it was read, before the next write."""
+
+    def __init__(self, db: Database, happens: Callable[[], object]) -> None:
+        self._db = db
+        self._happens = happens
+
+    def read(self) -> AbstractContextManager[ReadTransaction]:
+        return self._db.read()
+
+    def write(self) -> AbstractContextManager[WriteTransaction]:
+        self._happens()
+        return self._db.write()
 
 
 def test_lapsed_lease_returns_the_job_to_its_place_in_line(database: Database, storage: Storage, clock: Clock) -> None:
@@ -40,6 +59,54 @@ def test_lease_that_is_kept_up_is_left_alone(database: Database, storage: Storag
     clock.advance(29)
     assert return_lapsed(database) == 0
     assert now_stands(database, job).state is State.PROCESSING
+
+
+def renew(db: Database, lease: Lease) -> None:
+    with db.write() as tx:
+        leases.extend_lease(tx, lease, by=LEASE)
+
+
+def test_lease_that_is_renewed_after_it_was_listed_as_lapsed_is_left_alone(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    upload(database, storage, make_dataset(database))
+    lease = claim_surely(database)
+    clock.advance(31)
+    sweeping = BetweenLookAndWrite(database, lambda: renew(database, lease))
+    assert return_lapsed(sweeping) == 0  # type: ignore[arg-type]
+    assert now_stands(database, lease.job).state is State.PROCESSING
+    with database.read() as tx:
+        assert leases.count_lost_attempts(tx, lease.job.id) == 0
+    renew(database, lease)  # and its worker still has it
+
+
+def test_attempt_that_ends_after_its_lease_was_listed_as_lapsed_has_ended(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    job = upload(database, storage, make_dataset(database))
+    lease = claim_surely(database)
+    clock.advance(31)
+    sweeping = BetweenLookAndWrite(database, lambda: complete(database, lease, 5))
+    assert return_lapsed(sweeping) == 0  # type: ignore[arg-type]
+    assert now_stands(database, job).state is State.COMPLETE
+
+
+def test_heartbeats_race_with_the_sweep_and_one_of_them_wins(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    """Whichever comes first: the lease goes on, or it is lost and its heartbeat hears of it."""
+    for _ in range(20):
+        upload(database, storage, make_dataset(database))
+        lease = claim_surely(database)
+        clock.advance(31)
+        with ThreadPoolExecutor(2) as threads:
+            sweep, beat = threads.submit(return_lapsed, database), threads.submit(renew, database, lease)
+        is_lost = isinstance(beat.exception(), Conflict)
+        assert is_lost or beat.exception() is None
+        assert sweep.result() == is_lost
+        stands = now_stands(database, lease.job).state
+        assert stands is (State.QUEUED if is_lost else State.PROCESSING)
+        cancel_import(database, lease.job.dataset_id, lease.job.id)
 
 
 def test_third_lost_attempt_ends_the_job_and_blames_the_service(

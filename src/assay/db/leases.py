@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, select, update
 
 from assay.db.engine import CLAIM_LOCK, ReadTransaction, WriteTransaction, take_turn
 from assay.db.jobs import count_columns, job_of, move
@@ -113,14 +113,28 @@ def list_lapsed(tx: ReadTransaction) -> list[Lease]:
     return [Lease(job=job_of(row), schema_version=row.schema_version) for row in tx.connection.execute(statement)]
 
 
+def hold_lapsed(tx: WriteTransaction, lease: Lease) -> bool:
+    """Hold the job's row to the end of the transaction if the lease has still run out; False when it was renewed.
+
+    A heartbeat that comes late waits for what is done here, and then finds its lease lost; one that came in time, after
+    the list was made for one, is seen here.
+    """
+    has_lapsed = and_(_is_held(lease), jobs.c.lease_until < tx.now())
+    statement = select(jobs.c.id).where(has_lapsed).with_for_update(key_share=True)
+    return tx.connection.execute(statement).one_or_none() is not None
+
+
 def count_lost_attempts(tx: ReadTransaction, job_id: UUID) -> int:
     """0 also for a job that was deleted with its dataset."""
     return tx.connection.execute(select(jobs.c.lost_attempts).where(jobs.c.id == job_id)).scalar_one_or_none() or 0
 
 
 def _write_under_lease(tx: WriteTransaction, lease: Lease, **values: Any) -> None:
-    is_held = and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
-    written = tx.connection.execute(update(jobs).where(is_held).values(**values))
+    written = tx.connection.execute(update(jobs).where(_is_held(lease)).values(**values))
     if written.rowcount != 1:
         message = f"Attempt {lease.attempt} no longer holds the import {lease.job.id}."
         raise Conflict(message, code=ErrorCode.LEASE_LOST)
+
+
+def _is_held(lease: Lease) -> ColumnElement[bool]:
+    return and_(jobs.c.id == lease.job.id, jobs.c.state == State.PROCESSING.value, jobs.c.attempt == lease.attempt)
