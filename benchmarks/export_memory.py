@@ -19,7 +19,7 @@ import pyarrow as pa
 from assay.exporting import EXPORT_FORMATS, Snapshot, export_records
 from assay.jobs import Part
 from assay.kernel.columns import accepted_arrow_schema
-from assay.kernel.write import parquet_bytes
+from assay.kernel.write import footer_hash, parquet_bytes
 from assay.schema import DatasetSchema, parse_schema
 from assay.storage.base import open_storage
 
@@ -72,6 +72,7 @@ def make_parts(url: str, schema: DatasetSchema, records: int) -> tuple[Part, ...
                 import_id=IMPORT_ID,
                 record_count=count,
                 size_bytes=data.size,
+                footer_hash=footer_hash(data),
                 first_row=first,
             )
         )

@@ -36,11 +36,13 @@ def two_processes() -> ProcessPoolExecutor:
 
 
 def prepare_assay() -> Executor:
+    from assay.children import prepare_environment
     from assay.kernel import chunks, seen_ids
     from assay.kernel.memory import keep_freed_memory
 
     assert chunks
     assert seen_ids
+    prepare_environment()
     keep_freed_memory()
     pool = two_processes()
     for _ in pool.map(_warm_assay, range(PROCESSES * 2)):

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from assay import __version__, crash_points
+from assay.children import prepare_environment
 from assay.cli_admin import job, migrate, token, workspace
 from assay.cli_check import check
 from assay.cli_dataset import dataset
@@ -45,6 +46,7 @@ class AssayGroup(click.Group):
 @click.version_option(__version__, prog_name="assay")
 def main() -> None:
     """The import desk for datasets: every record checked, every rejection explained."""
+    prepare_environment()
 
 
 for command in (check, infer, dataset, import_files, errors, export, migrate, token, workspace, job, doctor):

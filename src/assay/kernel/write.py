@@ -1,14 +1,30 @@
-"""Tables as Parquet bytes, quick to write and small: zstd, and dictionaries only where values repeat."""
+"""Tables as Parquet bytes, quick to write and small: zstd, and dictionaries only where values repeat.
+
+A page has a checksum of its own. The footer has none, so whoever writes a file keeps the footer's hash, and whoever
+reads it compares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from numpy.typing import NDArray
 
 from assay.kernel.arrays import bool_array
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # `collections.abc.Buffer` came with Python 3.12
+
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
+
+# The footer's length and the magic, which a file ends with.
+# https://parquet.apache.org/docs/file-format/
+TRAILER_BYTES = 8
 
 # A dictionary of values that hardly repeat costs half of the writer's speed and makes nothing smaller.
 SAMPLE_ROWS = 2048
@@ -63,3 +79,20 @@ def without_rows(table: pa.Table, row_indices: NDArray[np.int64]) -> pa.Table:
     kept = np.ones(table.num_rows, np.bool_)
     kept[row_indices] = False
     return table.filter(bool_array(kept))
+
+
+def footer_size(end: Buffer) -> int:
+    """How many bytes at the end of a Parquet file are its footer, by their own word; `end` is the file or its end."""
+    trailer = memoryview(end)[-TRAILER_BYTES:]
+    return int.from_bytes(trailer[:4], "little") + TRAILER_BYTES
+
+
+def footer_hash(end: Buffer) -> str:
+    """The hash of a Parquet file's footer, with its length and the magic; `end` is the file, or all its footer."""
+    return xxhash.xxh3_128(memoryview(end)[-footer_size(end) :]).hexdigest()
+
+
+def check_footer(end: Buffer, expected_hash: str) -> None:
+    """Raise `ArrowInvalid`, as Arrow does for a page, when the footer is not the one that was written."""
+    if footer_hash(end) != expected_hash:
+        raise pa.ArrowInvalid("the footer is not the one that was written")
