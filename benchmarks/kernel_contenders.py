@@ -353,10 +353,13 @@ def run_frictionless(_: None, path: Path, folder: Path) -> Counts:
     kinds["score"]["type"] = "number"
     schema = frictionless.Schema.from_descriptor({"fields": list(kinds.values())})
     format = "ndjson" if path.suffix == ".jsonl" else "csv"
-    resource = frictionless.Resource(path=str(start), format=format, schema=schema)
+    resource = frictionless.Resource(path=start.name, basepath=str(folder), format=format, schema=schema)
     report = resource.validate(limit_errors=1_000_000)
-    bad_rows = {row[0] for row in report.flatten(["rowNumber"])}
-    return report.stats.get("rows", 0) - len(bad_rows), len(bad_rows)
+    unread = [note for row, note in report.flatten(["rowNumber", "note"]) if row is None]
+    if unread:
+        raise ValueError(unread[0])
+    bad_rows = {row for (row,) in report.flatten(["rowNumber"])}
+    return report.tasks[0].stats["rows"] - len(bad_rows), len(bad_rows)
 
 
 CONTENDERS: dict[str, tuple[Callable[[], Any], Callable[[Any, Path, Path], Counts]]] = {
