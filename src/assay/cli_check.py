@@ -1,13 +1,25 @@
-"""`assay check`: a file against a schema on this machine, with the service's own kernel and no server."""
+"""`assay check`: files against a schema on this machine, with the service's own kernel and no server."""
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli_output import SOME_REJECTED, print_json, print_table, progress_bar, read_schema_file, say, shown
+from assay.cli_output import (
+    SOME_REJECTED,
+    UNUSABLE,
+    give_up,
+    print_json,
+    print_table,
+    progress_bar,
+    read_schema_file,
+    say,
+    shown,
+)
+from assay.cli_sources import NamedSource, sources_of, spooled
 from assay.errors import ErrorCode, Invalid, InvalidFields
 
 if TYPE_CHECKING:
@@ -18,48 +30,89 @@ SHOWN_ERRORS = 20
 SHOWN_REASONS = 20
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """Where the two sides of one file are written to, if anywhere."""
+
+    accepted: Path | None
+    rejected: Path | None
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a file could not be checked at all."""
+
+    reason: str
+
+
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--schema", required=True, type=click.Path(path_type=Path), help="The schema, as a JSON file.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as the API's import job has it.")
-@click.option("--accepted", type=click.Path(path_type=Path), help="Write the accepted records here, as Parquet.")
-@click.option("--rejected", type=click.Path(path_type=Path), help="Write the rejected records here, as they stand.")
+@click.option("--filename", help="What the one file is called, as for '-': ends in .csv or .jsonl.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of reports, each as the API's import job has it.")
+@click.option("--accepted", type=click.Path(path_type=Path), help="Write one file's accepted records here, as Parquet.")
+@click.option("--rejected", type=click.Path(path_type=Path), help="Write its rejected records here, as they stand.")
 @click.option("--processes", type=click.IntRange(1, 256), default=None, help="Default: one for each core.")
 def check(
-    file: Path, schema: Path, as_json: bool, accepted: Path | None, rejected: Path | None, processes: int | None
+    files: tuple[str, ...],
+    schema: Path,
+    filename: str | None,
+    as_json: bool,
+    accepted: Path | None,
+    rejected: Path | None,
+    processes: int | None,
 ) -> None:
-    """Check every record of FILE (.csv or .jsonl) against a schema, without a service.
+    """Check every record of files against a schema, without a service.
 
-    Exit code: 0 all records accepted, 1 some rejected, 2 the file or the schema can't be used.
+    FILE is a .csv or .jsonl, a pattern, or '-' for standard input. Each is checked by itself, as the first file of an
+    empty dataset would be; all are looked at before the first is checked.
+
+    Exit code: 0 all records accepted, 1 some rejected, 2 a file or the schema can't be used.
     """
+    dataset_schema = _read_schema(schema)
+    sources = sources_of(files, filename=filename)
+    outputs = Outputs(accepted, rejected)
+    _look_at_outputs(sources, outputs)
+    found: list[Report | Unusable] = []
+    for source in sources:
+        found.append(_check_one(source, dataset_schema, outputs, processes=processes or os.cpu_count() or 1))
+        if isinstance(found[-1], Unusable):
+            say(f"assay: {_called(source)}: {found[-1].reason}", err=True)
+        elif not as_json:
+            if len(found) > 1:
+                click.echo("")
+            _print_report(source.name if len(sources) == 1 else source.path, found[-1], outputs)
+    if as_json:
+        print_json([_as_import_job(source.name, one) for source, one in zip(sources, found, strict=True)])
+    elif len(sources) > 1:
+        _print_total(found)
+    sys.exit(max(map(_exit_code, found)))
+
+
+def _check_one(
+    source: NamedSource, schema: "DatasetSchema", outputs: Outputs, *, processes: int
+) -> "Report | Unusable":
     from assay.kernel.check import check_file
     from assay.kernel.files import FileFault
 
-    dataset_schema = _read_schema(schema)
-    _check_outputs(file, accepted, rejected)
     try:
-        with progress_bar(shown(file.name)) as show:
-            report = check_file(
-                file,
-                dataset_schema,
-                accepted=accepted,
-                rejected=rejected,
-                processes=processes or os.cpu_count() or 1,
-                progress=lambda done, total: show("checking", done, total),
-            )
+        with spooled(source) as path:
+            if source.is_standard_input and not path.stat().st_size:
+                return Unusable("Standard input is empty: nothing was piped in.")
+            with progress_bar(shown(source.name)) as show:
+                return check_file(
+                    path,
+                    schema,
+                    accepted=outputs.accepted,
+                    rejected=outputs.rejected,
+                    processes=processes,
+                    progress=lambda done, total: show("checking", done, total),
+                )
     except FileFault as fault:
-        if as_json:
-            print_json({"filename": file.name, "status": "failed", "reason": fault.reason})
-        raise Invalid(f"{file}: {fault.reason}", code=ErrorCode.UNUSABLE_FILE) from fault
+        return Unusable(fault.reason)
     except OSError as error:
-        message = f"Can't read or write {error.filename or file}: {error.strerror}."
+        message = f"Can't read or write {error.filename or _called(source)}: {error.strerror}."
         raise Invalid(message, code=ErrorCode.UNUSABLE_FILE) from error
-    if as_json:
-        print_json(_as_import_job(file, report))
-    else:
-        _print_report(file, report, accepted=accepted, rejected=rejected)
-    if report.rejected_count:
-        sys.exit(SOME_REJECTED)
 
 
 def _read_schema(path: Path) -> "DatasetSchema":
@@ -75,11 +128,26 @@ def _read_schema(path: Path) -> "DatasetSchema":
         ) from error
 
 
-def _check_outputs(file: Path, *outputs: Path | None) -> None:
-    named = [output.resolve() for output in outputs if output is not None]
-    if file.resolve() in named or len(set(named)) < len(named):
-        message = "An output would overwrite the file that is checked, or the other output; name another file."
-        raise Invalid(message, code=ErrorCode.UNUSABLE_FILE)
+def _look_at_outputs(sources: list[NamedSource], outputs: Outputs) -> None:
+    named = [output.resolve() for output in (outputs.accepted, outputs.rejected) if output is not None]
+    if named and len(sources) > 1:
+        give_up(
+            f"--accepted and --rejected are for the records of one file, and there are {len(sources):,}: "
+            "run 'assay check' once for each, with outputs of its own."
+        )
+    checked = {Path(source.path).resolve() for source in sources if not source.is_standard_input}
+    if checked & set(named) or len(set(named)) < len(named):
+        give_up("An output would overwrite the file that is checked, or the other output; name another file.")
+
+
+def _called(source: NamedSource) -> str:
+    return source.name if source.is_standard_input else source.path
+
+
+def _exit_code(found: "Report | Unusable") -> int:
+    if isinstance(found, Unusable):
+        return UNUSABLE
+    return SOME_REJECTED if found.rejected_count else 0
 
 
 def _status(report: "Report") -> str:
@@ -88,33 +156,47 @@ def _status(report: "Report") -> str:
     return "partial" if report.accepted_count else "failed"
 
 
-def _as_import_job(file: Path, report: "Report") -> dict[str, Any]:
-    job: dict[str, Any] = {"filename": file.name, "status": _status(report)}
-    if report.accepted_count:
-        job |= {"accepted_count": report.accepted_count, "duplicate_count": report.duplicate_count}
-    if report.rejected_count:
-        job["rejected_count"] = report.rejected_count
+def _as_import_job(filename: str, found: "Report | Unusable") -> dict[str, Any]:
+    if isinstance(found, Unusable):
+        return {"filename": filename, "status": "failed", "reason": found.reason}
+    job: dict[str, Any] = {"filename": filename, "status": _status(found)}
+    if found.accepted_count:
+        job |= {"accepted_count": found.accepted_count, "duplicate_count": found.duplicate_count}
+    if found.rejected_count:
+        job["rejected_count"] = found.rejected_count
         job["errors"] = [
-            {"record_index": index, "field": field, "reason": reason} for index, field, reason in report.first_faults
+            {"record_index": index, "field": field, "reason": reason} for index, field, reason in found.first_faults
         ]
-    if not report.accepted_count:
+    if not found.accepted_count:
         job["reason"] = "All records were rejected."
     return job
 
 
-def _print_report(file: Path, report: "Report", *, accepted: Path | None, rejected: Path | None) -> None:
-    noun = "record" if report.record_count == 1 else "records"
-    duplicates = f" ({report.duplicate_count:,} of them duplicates)" if report.duplicate_count else ""
-    say(
-        f"{file.name}: {report.record_count:,} {noun}, "
-        f"{report.accepted_count:,} accepted{duplicates}, {report.rejected_count:,} rejected"
-    )
+def _print_report(name: str, report: "Report", outputs: Outputs) -> None:
+    say(f"{name}: {_counts([report])}")
     if report.rejected_count:
         _print_faults(report)
-    if accepted is not None:
-        say(f"\nAccepted records, each once: {accepted}")
-    if rejected is not None:
-        say(f"\nRejected records, as they stand in the file: {rejected}")
+    if outputs.accepted is not None:
+        say(f"\nAccepted records, each once: {outputs.accepted}")
+    if outputs.rejected is not None:
+        say(f"\nRejected records, as they stand in the file: {outputs.rejected}")
+
+
+def _print_total(found: "list[Report | Unusable]") -> None:
+    reports = [one for one in found if not isinstance(one, Unusable)]
+    unusable = len(found) - len(reports)
+    noun = "file" if unusable == 1 else "files"
+    say(f"\n{len(found):,} files: {_counts(reports)}" + (f"; {unusable:,} {noun} can't be used" if unusable else ""))
+
+
+def _counts(reports: "list[Report]") -> str:
+    """Duplicates are those within a file."""
+    records = sum(report.record_count for report in reports)
+    duplicates = sum(report.duplicate_count for report in reports)
+    accepted = f"{sum(report.accepted_count for report in reports):,} accepted"
+    accepted += f" ({duplicates:,} of them duplicates)" if duplicates else ""
+    rejected = f"{sum(report.rejected_count for report in reports):,} rejected"
+    return f"{records:,} {'record' if records == 1 else 'records'}, {accepted}, {rejected}"
 
 
 def _print_faults(report: "Report") -> None:

@@ -1,7 +1,6 @@
 """`assay import`: files, patterns or standard input into a dataset of a service, and what became of them."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from assay.cli_output import (
     say,
     shown,
 )
+from assay.cli_sources import NamedSource, sources_of
 
 if TYPE_CHECKING:
     from assay.client import Client
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 SHOWN_ERRORS = 10
 EXIT_CODES = {"complete": 0, "partial": SOME_REJECTED, "failed": UNUSABLE}
-
-
-@dataclass(frozen=True)
-class NamedSource:
-    """What is read, and what it is called: the service goes by the name's ending."""
-
-    path: str
-    name: str
 
 
 @click.command("import")
@@ -67,7 +59,7 @@ def import_files(
     interrupted.
     """
     with open_client(base_url) as client:
-        sources = _sources(files, filename)
+        sources = sources_of(files, filename=filename)
         value = None if schema is None else read_schema_file(schema)
         target = _find_or_create(client, dataset_name, value, workspace=workspace)
         jobs: list[ImportBody] = []
@@ -111,45 +103,6 @@ def _is_same(dataset: "DatasetBody", schema: Any) -> bool:
         return False
 
 
-def _sources(files: tuple[str, ...], filename: str | None) -> list[NamedSource]:
-    """All that is to be imported, each looked at, so that a wrong name stops before anything is sent."""
-    paths = [path for text in files for path in _expanded(text)]
-    if filename is not None and len(paths) > 1:
-        give_up("--filename names one file, and there are several.")
-    if paths.count("-") and filename is None:
-        give_up("Say what standard input is with --filename NAME.csv or NAME.jsonl.")
-    sources = [NamedSource(path, filename or Path(path).name) for path in paths]
-    for source in sources:
-        if not source.name.lower().endswith((".csv", ".jsonl")):
-            give_up(f"{source.path}: the name must end in .csv or .jsonl; --filename gives the file another name.")
-        if source.path != "-":
-            _look_at(Path(source.path))
-    return sources
-
-
-def _look_at(path: Path) -> None:
-    if path.is_dir():
-        give_up(f"{path} is a directory: name files, as in '{path}/*.csv'.")
-    if path.is_fifo():
-        return
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        give_up(f"Can't read {path}: {error.strerror}.")
-
-
-def _expanded(text: str) -> list[str]:
-    """Patterns are expanded here too, for shells that don't; a file with such a name is taken as it is."""
-    if text == "-" or Path(text).exists() or not any(letter in text for letter in "*?["):
-        return [text]
-    path = Path(text)
-    pattern = str(path.relative_to(path.anchor))
-    matches = sorted(str(match) for match in Path(path.anchor or ".").glob(pattern) if not match.is_dir())
-    if not matches:
-        give_up(f"No file matches {text!r}.")
-    return matches
-
-
 def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *, wait: bool) -> "ImportBody":
     from assay.client_calls import ApiError, ServiceUnreachable
 
@@ -161,7 +114,7 @@ def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *,
                 begun[:] = [progress.import_id]
                 show(progress.stage, progress.done_bytes, progress.total_bytes)
 
-            opened = sys.stdin.buffer if source.path == "-" else Path(source.path)
+            opened = sys.stdin.buffer if source.is_standard_input else Path(source.path)
             return client.import_file(target.id, opened, filename=source.name, wait=wait, progress=on_progress)
     except KeyboardInterrupt:
         give_up(_interrupted(client, target, begun), code=INTERRUPTED)

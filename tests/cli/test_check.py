@@ -1,6 +1,7 @@
 """`assay check` by its real entry point: what it prints, what it writes, how it ends. Without any service."""
 
 import json
+import socket
 from pathlib import Path
 
 import pyarrow.parquet
@@ -34,9 +35,9 @@ def test_exit_code_says_how_it_went(folder: Path, name: str, code: int, first: s
     assert "\x1b" not in ran.stdout
 
 
-def test_json_is_the_import_job_and_nothing_else(folder: Path) -> None:
+def test_json_is_a_list_of_import_jobs_and_nothing_else(folder: Path) -> None:
     ran = run("check", "mixed.csv", "--schema", "schema.json", "--json", cwd=folder)
-    assert json.loads(ran.stdout) == {
+    mixed = {
         "filename": "mixed.csv",
         "status": "partial",
         "accepted_count": 2,
@@ -44,9 +45,51 @@ def test_json_is_the_import_job_and_nothing_else(folder: Path) -> None:
         "rejected_count": 1,
         "errors": [{"record_index": 1, "field": "age", "reason": "Value must be an integer"}],
     }
-    unusable = run("check", "schema.json", "--schema", "schema.json", "--json", cwd=folder)
-    assert unusable.returncode == 2
-    assert json.loads(unusable.stdout)["status"] == "failed"
+    assert json.loads(ran.stdout) == [mixed]
+    assert ran.returncode == 1
+    (folder / "empty.csv").touch()
+    several = run("check", "empty.csv", "m*.csv", "--schema", "schema.json", "--json", cwd=folder)
+    unusable = {"filename": "empty.csv", "status": "failed", "reason": "The file is empty."}
+    assert json.loads(several.stdout) == [unusable, mixed]
+    assert several.returncode == 2
+
+
+def test_several_files_and_patterns_are_told_one_by_one_and_in_all(folder: Path) -> None:
+    (folder / "below").mkdir()
+    (folder / "below" / "good.csv").write_bytes(ages_csv(6))
+    ran = run("check", "*d.csv", folder / "below" / "*.csv", "--schema", "schema.json", cwd=folder)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    told = [line for line in ran.stdout.splitlines() if " accepted" in line]
+    assert told == [
+        "bad.csv: 1 record, 0 accepted, 1 rejected",
+        "good.csv: 3 records, 3 accepted (1 of them duplicates), 0 rejected",
+        "mixed.csv: 3 records, 2 accepted, 1 rejected",
+        f"{folder}/below/good.csv: 1 record, 1 accepted, 0 rejected",
+        "4 files: 8 records, 6 accepted (1 of them duplicates), 2 rejected",
+    ]
+    assert ran.stdout.splitlines()[-1] == told[-1]
+    assert run("check", "good.csv", "below/good.csv", "--schema", "schema.json", cwd=folder).returncode == 0
+
+
+def test_file_that_can_not_be_used_hides_no_other(folder: Path) -> None:
+    (folder / "empty.csv").touch()
+    ran = run("check", "good.csv", "empty.csv", "mixed.csv", "--schema", "schema.json", cwd=folder)
+    assert (ran.returncode, ran.stderr) == (2, "assay: empty.csv: The file is empty.\n")
+    assert ran.stdout.startswith("good.csv: 3 records, ")
+    assert "\nmixed.csv: 3 records, " in ran.stdout
+    total = "3 files: 6 records, 5 accepted (1 of them duplicates), 1 rejected; 1 file can't be used"
+    assert ran.stdout.splitlines()[-1] == total
+
+
+def test_outputs_of_one_file_may_be_named_by_a_pattern_and_those_of_several_not(folder: Path) -> None:
+    words = ["--schema", "schema.json", "--rejected", "r.csv"]
+    assert run("check", "m*.csv", *words, cwd=folder).returncode == 1
+    assert (folder / "r.csv").read_bytes() == ages_csv("old")
+    (folder / "r.csv").unlink()
+    ran = run("check", "*d.csv", *words, cwd=folder)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "are for the records of one file, and there are 3: run 'assay check' once for each" in ran.stderr
+    assert not (folder / "r.csv").exists()
 
 
 def test_both_sides_are_written_whole(folder: Path) -> None:
@@ -60,11 +103,19 @@ def test_both_sides_are_written_whole(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nothing.csv", "--schema", "schema.json"], "Can't read or write nothing.csv: No such file or directory"),
+        (["nothing.csv", "--schema", "schema.json"], "Can't read nothing.csv: No such file or directory"),
+        (["good.csv", "nothing.csv", "--schema", "schema.json"], "Can't read nothing.csv: No such file"),
+        (["good.csv/x.csv", "--schema", "schema.json"], "Can't read good.csv/x.csv: Not a directory"),
+        (["n" * 300 + ".csv", "--schema", "schema.json"], "File name too long"),
+        (["*.tsv", "--schema", "schema.json"], "No file matches '*.tsv'"),
+        (["**.csv", "--schema", "schema.json"], "The pattern '**.csv' can't be used"),
+        ([".", "--schema", "schema.json"], ". is a directory: name files, as in './*.csv'"),
+        (["good.csv", "bad.csv", "--schema", "schema.json", "--filename", "a.csv"], "--filename names one file"),
+        (["--schema", "schema.json"], "Missing argument 'FILE...'"),
         (["good.csv", "--schema", "nothing.json"], "Can't read the schema nothing.json: No such file"),
         (["good.csv", "--schema", "good.csv"], "The schema good.csv is no JSON"),
         (["good.csv"], "Missing option '--schema'"),
-        (["schema.json", "--schema", "schema.json"], "must end with .csv or .jsonl"),
+        (["schema.json", "--schema", "schema.json"], "schema.json: the name must end in .csv or .jsonl; --filename"),
         (["good.csv", "--schema", "schema.json", "--rejected", "good.csv"], "would overwrite the file"),
         (["good.csv", "--schema", "schema.json", "--processes", "0"], "--processes"),
         (
@@ -80,6 +131,16 @@ def test_wrong_words_are_told_and_change_nothing(folder: Path, words: list[str],
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_file_that_can_not_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket, which even root can't open."""
+    monkeypatch.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as odd:
+        odd.bind("odd.csv")
+        ran = run("check", "good.csv", "odd.csv", "--schema", "schema.json", cwd=folder)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "assay: Can't read odd.csv: No such device or address.\n"
 
 
 def test_file_that_can_not_be_used_is_told(folder: Path) -> None:
