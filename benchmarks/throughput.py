@@ -1,4 +1,4 @@
-"""Whether a large file goes through as fast, and in as little memory, as a small one: `python benchmarks/throughput.py`.
+"""Whether a large file goes through as fast as a small one, in as little memory: `python benchmarks/throughput.py`.
 
 Checks files of 100 MB, 1 GB and 4 GB in turns, with the processes and the work of the kernel's bench, and prints each
 one's best throughput and its peak memory, which comes from a turn of its own. Takes some 12 GB below the temporary
