@@ -98,8 +98,9 @@ def _width(text: str) -> int:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Gives `show(stage, done, total)` in bytes. A bar on a terminal, on standard error; nothing in a pipe."""
+def progress_bar(title: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Gives `show(stage, done, total)` in bytes; a total of None is not known. A bar on a terminal, on standard error;
+    nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
@@ -116,7 +117,7 @@ def progress_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int | None) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(f"{title}: {stage}", total=total)
             bar.update(tasks[stage], completed=done, total=total)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli_client import find_dataset, json_option, open_client, service_options
-from assay.cli_output import give_up, print_json_rows, print_table, print_tabs, say
+from assay.cli_output import give_up, print_json_rows, print_table, print_tabs, progress_bar, say, shown
 
 if TYPE_CHECKING:
     from assay.wire import ImportErrorBody
@@ -77,5 +77,7 @@ def export(dataset_name: str, output: Path, file_format: str | None, base_url: s
         if str(output) == "-":
             client.export(target.id, sys.stdout.buffer, format=chosen)
             return
-        client.export(target.id, output, format=chosen)
+        with progress_bar(shown(output.name)) as show:
+            show("downloading", 0, None)
+            client.export(target.id, output, format=chosen, progress=lambda done: show("downloading", done, None))
         say(f"{output} ({output.stat().st_size:,} bytes)", err=True)

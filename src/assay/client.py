@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from assay import client_calls
-from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnProgress, raise_for_answer
+from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -167,16 +167,19 @@ class Client:
         """Write the rejected records to a file, as they stood in the upload: mend it and import it."""
         self._download(Call("GET", f"/datasets/{dataset_id}/imports/{import_id}/rejected"), path)
 
-    def export(self, dataset_id: Id, path: Target, *, format: str) -> None:
-        """Write all accepted records to a file: `parquet`, `jsonl`, `csv` or `arrow`."""
-        self._download(Call("GET", f"/datasets/{dataset_id}/export", params={"format": format}), path)
+    def export(self, dataset_id: Id, path: Target, *, format: str, progress: OnBytes | None = None) -> None:
+        """Write all accepted records to a file: `parquet`, `jsonl`, `csv` or `arrow`.
+
+        `progress` is called with the bytes that have come; how many there will be is not known before the end.
+        """
+        self._download(client_calls.export(dataset_id, format, progress=progress), path)
 
     def to_arrow(self, dataset_id: Id) -> "pa.Table":
         """All accepted records as one table in memory."""
         import pyarrow as pa
 
         buffer = io.BytesIO()
-        self._fetch(Call("GET", f"/datasets/{dataset_id}/export", params={"format": "arrow"}), buffer)
+        self._fetch(client_calls.export(dataset_id, "arrow"), buffer)
         return pa.ipc.open_stream(buffer.getbuffer()).read_all()
 
     def to_polars(self, dataset_id: Id) -> "pl.DataFrame":
@@ -239,7 +242,7 @@ class Client:
                     with self._http.stream(**request_of(call, self._token)) as response:
                         if not is_file(response):
                             raise_for_answer(answer_of(response, response.read()))
-                        for block in response.iter_bytes():
+                        for block in _told(response.iter_bytes(), call.on_received):
                             file.write(block)
                         return
                 except (httpx.TransportError, ApiError) as error:
@@ -250,13 +253,14 @@ class Client:
 
 
 def _content_of(call: Call) -> Iterator[bytes] | None:
-    return None if call.content is None else _told(call.content(), call)
+    return None if call.content is None else _told(call.content(), call.on_sent)
 
 
-def _told(blocks: Iterator[bytes], call: Call) -> Iterator[bytes]:
+def _told(blocks: Iterator[bytes], tell: OnBytes | None) -> Iterator[bytes]:
+    """The blocks; of each it is told when it is done with."""
     done = 0
     for block in blocks:
         yield block
         done += len(block)
-        if call.on_sent is not None:
-            call.on_sent(done)
+        if tell is not None:
+            tell(done)

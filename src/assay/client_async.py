@@ -12,7 +12,7 @@ import httpx
 
 from assay import client_calls
 from assay.client import DEFAULT_WORKSPACE, Target
-from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnProgress, raise_for_answer
+from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -189,14 +189,14 @@ class AsyncClient:
     async def download_rejected(self, dataset_id: Id, import_id: Id, path: Target) -> None:
         await self._download(Call("GET", f"/datasets/{dataset_id}/imports/{import_id}/rejected"), path)
 
-    async def export(self, dataset_id: Id, path: Target, *, format: str) -> None:
-        await self._download(Call("GET", f"/datasets/{dataset_id}/export", params={"format": format}), path)
+    async def export(self, dataset_id: Id, path: Target, *, format: str, progress: OnBytes | None = None) -> None:
+        await self._download(client_calls.export(dataset_id, format, progress=progress), path)
 
     async def to_arrow(self, dataset_id: Id) -> "pa.Table":
         import pyarrow as pa
 
         buffer = io.BytesIO()
-        await self._fetch(Call("GET", f"/datasets/{dataset_id}/export", params={"format": "arrow"}), buffer)
+        await self._fetch(client_calls.export(dataset_id, "arrow"), buffer)
         return pa.ipc.open_stream(buffer.getbuffer()).read_all()
 
     async def to_polars(self, dataset_id: Id) -> "pl.DataFrame":
@@ -224,8 +224,12 @@ class AsyncClient:
                     async with self._http.stream(**request_of(call, self._token)) as response:
                         if not is_file(response):
                             raise_for_answer(answer_of(response, await response.aread()))
+                        done = 0
                         async for block in response.aiter_bytes():
                             await asyncio.to_thread(file.write, block)
+                            done += len(block)
+                            if call.on_received is not None:
+                                call.on_received(done)
                         return
                 except (httpx.TransportError, ApiError) as error:
                     pause = patience.pause_after(error)

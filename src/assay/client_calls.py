@@ -98,6 +98,8 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+OnBytes = Callable[[int], None]
+"""Called with the bytes that have come so far. A download that has to be repeated begins again at 0."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Call:
     """One request. `path` is below the API's base path, or a whole URL, which is called without the token.
 
     A call that is not `is_repeatable` is repeated only where it surely was never received. `on_sent` is told how many
-    bytes of the content are sent.
+    bytes of the content are sent, and `on_received` how many of an answer that is written to a file have come.
     """
 
     method: str
@@ -126,6 +128,7 @@ class Call:
     timeout_seconds: float = 60.0
     attempts: int = 5
     on_sent: Callable[[int], None] | None = None
+    on_received: Callable[[int], None] | None = None
 
 
 Calls = Generator[Call, Answer, Result]
@@ -298,6 +301,10 @@ def wait_for_import(
             return job
         if deadline is not None and clock() >= deadline:
             raise ImportUnfinished(job)
+
+
+def export(dataset_id: Id, format: str, *, progress: OnBytes | None = None) -> Call:
+    return Call("GET", f"/datasets/{dataset_id}/export", params={"format": format}, on_received=progress)
 
 
 def get_page(kind: type[Body], path: str, cursor: str | None) -> Calls[Page[Body]]:

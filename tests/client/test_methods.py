@@ -158,6 +158,16 @@ def test_export_writes_every_format(client: Any, name: str, tmp_path: Path, form
     assert len(buffer.getvalue()) > 10
 
 
+def test_export_tells_how_much_has_come(client: Any, name: str, tmp_path: Path) -> None:
+    dataset = client.create_dataset(name, schema=AGES)
+    client.import_file(dataset.id, pa.table({"age": range(5000)}))
+    told: list[int] = []
+    client.export(dataset.id, tmp_path / "out.jsonl", format="jsonl", progress=told.append)
+    assert len(told) > 1
+    assert told == sorted(told)
+    assert told[-1] == (tmp_path / "out.jsonl").stat().st_size
+
+
 def test_export_that_fails_leaves_no_file(client: Any, tmp_path: Path) -> None:
     with pytest.raises(ApiError):
         client.export(uuid4(), tmp_path / "out.csv", format="csv")

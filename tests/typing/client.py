@@ -33,7 +33,7 @@ def use(client: Client) -> None:
     assert_type(client.suggested_schema(dataset.id, dataset.id), SchemaBody)
     assert_type(client.to_polars(dataset.id), pl.DataFrame)
     client.export(dataset.id, Path("out.csv"), format="csv")
-    client.export(dataset.id, io.BytesIO(), format="csv")
+    client.export(dataset.id, io.BytesIO(), format="csv", progress=print)
     client.import_file(dataset.id, "a.csv", wait="no")  # type: ignore[arg-type]  # it is a bool
     client.dataset(17)  # type: ignore[arg-type]  # an id is a UUID or its text
 
