@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from assay.db.engine import open_database
 from assay.db.tokens import Role
-from assay.web.app import create_app
 from assay.web.services import Services
 from assay.worker import Worker
 from console.visiting import Visitor
@@ -22,7 +21,7 @@ from services.callers import Caller
 from services.chromium import NoChromium, running_chromium
 from services.in_process import client_of
 from services.in_thread import served
-from web.conftest import make_services, make_settings, make_token
+from web.conftest import make_app, make_services, make_settings, make_token
 
 PATIENCE_MS = 30_000
 _numbers = itertools.count(1)
@@ -52,7 +51,7 @@ def busy_services(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def desk(busy_services: Services) -> Iterator[Desk]:
     """With a worker, in a workspace of this test's own."""
-    with client_of(create_app(busy_services)) as client:
+    with client_of(make_app(busy_services)) as client:
         yield make_desk(busy_services, Caller(client, f"room-{next(_numbers)}", ""))
 
 
@@ -61,7 +60,7 @@ def quiet_desk(sqlite_url: str, tmp_path: Path, clock: Clock) -> Iterator[Desk]:
     """Without a worker, so that a test says itself what happens; on the test's clock."""
     db = open_database(sqlite_url, clock=clock)
     services = make_services(db, make_settings(tmp_path))
-    with client_of(create_app(services)) as client:
+    with client_of(make_app(services)) as client:
         yield make_desk(services, Caller(client, "home", ""))
     db.close()
 
@@ -103,7 +102,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def console_server(busy_services: Services) -> Iterator[httpx.Client]:
-    with served(create_app(busy_services)) as client:
+    with served(make_app(busy_services)) as client:
         yield client
 
 
@@ -128,9 +127,9 @@ def window(
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    context.on("console", hear)
+    context.on("weberror", lambda found: complaints.append(str(found.error)))
+    context.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
     workspace_id = f"room-{next(_numbers)}"
     token = make_token(busy_services.db, workspace_id=workspace_id)
     caller = Caller(console_server, workspace_id, token)

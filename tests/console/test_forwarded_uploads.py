@@ -9,13 +9,12 @@ import pytest
 
 from assay.db.engine import open_database
 from assay.storage.base import open_storage
-from assay.web.app import create_app
 from console.conftest import Desk, make_desk
 from moving_clock import Clock
 from services.callers import AGES, Caller, ages_csv
 from services.in_process import client_of
 from services.seaweedfs import CannotStart, S3Server, running_seaweedfs
-from web.conftest import make_services, make_settings
+from web.conftest import make_app, make_services, make_settings
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +35,7 @@ def s3_desk(
     db = open_database(sqlite_url, clock=clock)
     storage = open_storage(f"s3://{s3_server.bucket}/{uuid.uuid4()}", signing_key=b"", base_url="")
     services = replace(make_services(db, make_settings(tmp_path, max_upload_bytes=1000)), storage=storage)
-    with client_of(create_app(services)) as client:
+    with client_of(make_app(services)) as client:
         yield make_desk(services, Caller(client, "home", ""))
     db.close()
 

@@ -7,13 +7,12 @@ import pytest
 
 from assay.db.tokens import Role
 from assay.operations import create_token, revoke_token
-from assay.web.app import create_app
 from assay.web.console.sessions import COOKIE
 from console.conftest import Desk, make_desk
 from console.visiting import HTML, Visitor, seen
 from services.callers import AGES, Caller, ages_csv
 from services.in_process import client_of
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 
 FORMS = [
     ("/datasets", {"name": "Forged"}),
@@ -143,7 +142,7 @@ def test_sign_in_leads_nowhere_else(quiet_desk: Desk, target: str) -> None:
 
 def test_cookie_is_secure_where_browsers_come_by_https(quiet_desk: Desk) -> None:
     settings = replace(quiet_desk.services.settings, base_url="https://assay.example")
-    with client_of(create_app(replace(quiet_desk.services, settings=settings))) as client:
+    with client_of(make_app(replace(quiet_desk.services, settings=settings))) as client:
         assert "Secure" in Visitor(client).get("/sign-in").answer.headers["set-cookie"]
 
 

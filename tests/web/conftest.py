@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from assay.config import Settings
 from assay.db.engine import Database, open_database
@@ -38,6 +40,21 @@ def make_token(db: Database, *, workspace_id: str, role: Role = Role.WRITER) -> 
     return text
 
 
+_routes: list[BaseRoute] = []
+
+
+def make_app(services: Services) -> FastAPI:
+    """The application with the routes of the first one that was made here: they are the same and hold nothing of it.
+
+    FastAPI works out an application's routes at its first request; for each test anew, that was most of the time.
+    """
+    app = create_app(services)
+    if not _routes:
+        _routes.extend(app.router.routes)
+    app.router.routes[:] = _routes
+    return app
+
+
 @pytest.fixture
 def services(sqlite_url: str, tmp_path: Path, clock: Clock) -> Iterator[Services]:
     """A service of this test's own without a worker, on the test's clock."""
@@ -49,7 +66,7 @@ def services(sqlite_url: str, tmp_path: Path, clock: Clock) -> Iterator[Services
 @pytest.fixture
 def caller(services: Services) -> Iterator[Caller]:
     """A writer of the workspace `home`, at the service without a worker."""
-    with client_of(create_app(services)) as client:
+    with client_of(make_app(services)) as client:
         yield Caller(client, "home", make_token(services.db, workspace_id="home"))
 
 
@@ -70,5 +87,5 @@ def busy_services(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory)
 def importer(busy_services: Services) -> Iterator[Caller]:
     """A writer of a workspace of this test's own, at the service with a worker."""
     workspace_id = f"workspace-{next(_numbers)}"
-    with client_of(create_app(busy_services)) as client:
+    with client_of(make_app(busy_services)) as client:
         yield Caller(client, workspace_id, make_token(busy_services.db, workspace_id=workspace_id))

@@ -19,7 +19,7 @@ from assay.web.services import Services
 from moving_clock import Clock
 from services.callers import AGES, API, Caller
 from services.in_process import client_of
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 from web.public_shapes import ERROR, assert_shape
 
 OPEN_PATHS = {"/healthz", "/readyz", "/metrics", "/uploads/{token}", "/hooks/storage"}
@@ -207,6 +207,6 @@ def test_ids_are_read_in_any_letter_case(caller: Caller, known: dict[str, str]) 
 
 
 def test_open_routes_need_no_token(services: Services) -> None:
-    with client_of(create_app(services)) as client:
+    with client_of(make_app(services)) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 200

@@ -2,11 +2,10 @@
 
 from assay.db.tokens import Role
 from assay.ids import new_id
-from assay.web.app import create_app
 from assay.web.services import Services
 from services.callers import AGES, Caller, ages_csv
 from services.in_process import client_of
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 from web.public_shapes import ERROR, assert_shape
 
 
@@ -38,7 +37,7 @@ def test_reader_and_foreign_workspace_delete_nothing(caller: Caller, services: S
         make_token(services.db, workspace_id="home", role=Role.READER),
         make_token(services.db, workspace_id="elsewhere"),
     ]
-    with client_of(create_app(services)) as client:
+    with client_of(make_app(services)) as client:
         for token in tokens:
             assert Caller(client, "home", token).request("DELETE", f"/datasets/{dataset_id}").status_code == 403
     assert caller.read(f"/datasets/{dataset_id}")["id"] == dataset_id

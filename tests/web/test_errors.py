@@ -10,10 +10,10 @@ from assay.errors import ErrorCode
 from assay.storage.base import open_storage
 from assay.storage.local import LocalStorage
 from assay.web import api
-from assay.web.app import create_app
 from assay.web.services import Services
 from services.callers import AGES, API, Caller
 from services.in_process import client_of
+from web.conftest import make_app
 from web.public_shapes import ERROR, assert_shape
 
 
@@ -111,7 +111,7 @@ def test_storage_that_is_gone_is_a_503_to_try_again(services: Services, tmp_path
     assert isinstance(storage, LocalStorage)
     (storage.root / "tmp").rmdir()
     gone = Services(settings=services.settings, db=services.db, storage=storage, wake_worker=lambda: None)
-    with client_of(create_app(gone)) as client:
+    with client_of(make_app(gone)) as client:
         answer = client.get("/readyz")
         assert_error(answer, 503, ErrorCode.STORAGE_UNAVAILABLE)
         assert client.get("/healthz").json() == {"status": "ok"}

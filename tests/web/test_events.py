@@ -17,11 +17,10 @@ from assay.errors import ErrorCode, NotFound, Unavailable
 from assay.jobs import Counts
 from assay.operations import cancel_import
 from assay.web import events
-from assay.web.app import create_app
 from assay.web.services import Services
 from services.callers import AGES, API, Caller, ages_csv, wait_until
 from services.in_thread import served
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 from web.public_shapes import IMPORT_JOB, assert_shape
 from web.test_errors import assert_error
 
@@ -31,13 +30,13 @@ TERMINAL = {"complete", "partial", "failed"}
 @pytest.fixture
 def watcher(services: Services) -> Iterator[Caller]:
     """A caller of a real server without a worker."""
-    with served(create_app(services)) as client:
+    with served(make_app(services)) as client:
         yield Caller(client, "home", make_token(services.db, workspace_id="home"))
 
 
 @pytest.fixture
 def importing_watcher(busy_services: Services) -> Iterator[Caller]:
-    with served(create_app(busy_services)) as client:
+    with served(make_app(busy_services)) as client:
         yield Caller(client, "watched", make_token(busy_services.db, workspace_id="watched"))
 
 

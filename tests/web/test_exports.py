@@ -13,10 +13,10 @@ import pytest
 from assay import exporting
 from assay.exporting import EXPORT_FORMATS, export_records, take_snapshot
 from assay.ids import parse_id
-from assay.web.app import create_app
 from assay.web.services import Services
 from services.callers import AGES, API, TEXTS, Caller, ages_csv, wait_until
 from services.in_thread import served
+from web.conftest import make_app
 
 FORMATS = list(EXPORT_FORMATS)
 ALL_TYPES = {
@@ -214,7 +214,7 @@ def test_part_that_cannot_be_read_in_mid_stream_breaks_the_connection(
         busy_services.storage.delete(take_snapshot(busy_services.db, identifier).parts[-1].key)
     else:
         damage_last_part(busy_services, dataset_id)
-    with served(create_app(busy_services)) as client:
+    with served(make_app(busy_services)) as client:
         answer = _export_over(client, importer, dataset_id, format)
     assert answer is None or answer.status_code == 503, "it looks like a whole file"
 
@@ -248,7 +248,7 @@ def test_client_that_goes_away_ends_the_work(
 
     monkeypatch.setitem(EXPORT_FORMATS, "csv", exporting.ExportFormat("text/csv", ".csv", slowly_for_ever))
     headers = {"Authorization": f"Token {importer.token}"}
-    with served(create_app(busy_services)) as client:
+    with served(make_app(busy_services)) as client:
         with client.stream("GET", f"{API}/datasets/{dataset_id}/export?format=csv", headers=headers) as answer:
             next(answer.iter_bytes())
         wait_until(lambda: ended, what="the export ends when its client is gone")

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from assay.errors import ErrorCode
-from assay.web.app import create_app
 from assay.web.limits import RateLimiter, RateLimitExceeded
 from assay.web.services import Services
 from services.callers import Caller
 from services.in_process import client_of
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 from web.test_errors import assert_error
 
 LIMIT = 3
@@ -22,7 +21,7 @@ LIMIT = 3
 def limited(services: Services) -> Iterator[Caller]:
     """A caller of a service that takes few requests a minute."""
     few = replace(services, settings=replace(services.settings, rate_limit_per_minute=LIMIT))
-    with client_of(create_app(few)) as client:
+    with client_of(make_app(few)) as client:
         yield Caller(client, "home", make_token(services.db, workspace_id="home"))
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from assay.errors import ErrorCode
 from assay.web import suggestions
-from assay.web.app import create_app
 from assay.web.services import Services
 from services.callers import API, Caller, wait_until
 from services.in_thread import served
+from web.conftest import make_app
 from web.public_shapes import ERROR, SCHEMA, assert_shape
 
 
@@ -63,7 +63,7 @@ def test_client_that_goes_away_ends_the_work(
     monkeypatch.setattr(suggestions, "suggest_schema", work_until_unwanted)
     monkeypatch.setattr(suggestions, "LOOK_SECONDS", 0.05)
     path = f"{API}/datasets/{dataset_id}/imports/{import_id}/suggested-schema"
-    with served(create_app(services)) as client:
+    with served(make_app(services)) as client:
         asking = threading.Thread(target=_ask_briefly, args=(client, path, caller.token))
         asking.start()
         assert has_begun.wait(20)

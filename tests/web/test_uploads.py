@@ -11,12 +11,11 @@ import pytest
 
 from assay.errors import ErrorCode
 from assay.operations import cancel_import, expire_imports
-from assay.web.app import create_app
 from assay.web.services import Services
 from moving_clock import Clock
 from services.callers import AGES, Caller, ages_csv
 from services.in_process import client_of
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 from web.public_shapes import ERROR, assert_shape
 
 DATA = ages_csv(1, 2, 3)
@@ -156,7 +155,7 @@ def test_import_cancelled_in_mid_upload_refuses_it_and_keeps_nothing_unfinished(
 def small(services: Services) -> Iterator[Caller]:
     """A caller of a service that takes uploads of at most 100 bytes."""
     settings = replace(services.settings, max_upload_bytes=100)
-    with client_of(create_app(replace(services, settings=settings))) as client:
+    with client_of(make_app(replace(services, settings=settings))) as client:
         yield Caller(client, "home", make_token(services.db, workspace_id="home"))
 
 

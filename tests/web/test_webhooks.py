@@ -14,14 +14,13 @@ from assay import webhooks
 from assay.db.tokens import Role
 from assay.errors import ErrorCode
 from assay.operations import cancel_import
-from assay.web.app import create_app
 from assay.web.services import Services
 from assay.webhooks import RETRY_DELAYS, WebhookSender, send_next
 from moving_clock import Clock
 from services.callers import Caller, wait_until
 from services.in_process import client_of
 from services.receiving import Receiver, receiving
-from web.conftest import make_token
+from web.conftest import make_app, make_token
 from web.test_errors import assert_error
 
 URL = "https://hooks.example/assay"
@@ -32,7 +31,7 @@ DAY_SECONDS = 24 * 3600
 def near(services: Services) -> Iterator[Caller]:
     """A caller of a service that may send into private networks, such as this machine."""
     allowing = replace(services, settings=replace(services.settings, webhook_private_networks=True))
-    with client_of(create_app(allowing)) as client:
+    with client_of(make_app(allowing)) as client:
         yield Caller(client, "home", make_token(services.db, workspace_id="home"))
 
 
@@ -159,7 +158,7 @@ def test_end_of_an_import_is_sent_signed(near: Caller, services: Services, recei
 def test_receiver_verifies_what_is_sent_with_the_public_library(busy_services: Services, receiver: Receiver) -> None:
     """On the real clock, which that library goes by."""
     allowing = replace(busy_services, settings=replace(busy_services.settings, webhook_private_networks=True))
-    with client_of(create_app(allowing)) as client:
+    with client_of(make_app(allowing)) as client:
         caller = Caller(client, "hooked", make_token(busy_services.db, workspace_id="hooked"))
         made = create(caller, receiver.url)
         end_an_import(caller, busy_services)
