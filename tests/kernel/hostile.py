@@ -254,6 +254,13 @@ def _utf16(text):
     return [int.from_bytes(encoded[at : at + 2], "little") for at in range(0, len(encoded), 2)]
 
 
+def _json_key(chance, key):
+    """Now and then what looks like another key: its own text where escapes should be, or the text of its escapes."""
+    if not chance.is_wild():
+        return _json_string(chance, key)
+    return chance.choice([f'"{key}"', json.dumps(json.dumps(key, ensure_ascii=False)[1:-1], ensure_ascii=False)])
+
+
 def _json_value(chance, type_name):
     if chance.is_wild():
         return chance.choice([_json_scalar, _json_container])(chance, chance.choice(list(TEXTS)))
@@ -306,7 +313,7 @@ def jsonl_record(chance: Chance, schema) -> bytes:
         members.append(chance.choice(members))
     if chance.random() < 0.2:
         chance.shuffle(members)
-    written = [f"{_json_string(chance, key)}{space}:{space}{value}" for key, value in members]
+    written = [f"{_json_key(chance, key)}{space}:{space}{value}" for key, value in members]
     record = f"{space}{{{space}" + f"{space},{space}".join(written) + f"{space}}}{space}"
     return _mutated(chance, record.encode("utf-8", "surrogatepass"))
 

@@ -18,6 +18,7 @@ from assay.kernel import chunks, fast_pass
 from assay.kernel.chunks import Chunk, ChunkTask, check_chunk
 from assay.kernel.formats import FORMATS
 from kernel.hostile import Chance, csv_header, csv_record, jsonl_record, made_schema
+from kernel.runs import fields_schema
 
 SECONDS = float(os.environ.get("ASSAY_FUZZ_SECONDS", "25"))
 FIRST_SEED = int(os.environ.get("ASSAY_FUZZ_SEED", "0"))
@@ -116,3 +117,14 @@ def test_the_fast_pass_agrees_with_the_exact_one(format, capsys):
         sys.stdout.write(f"\n{format}: {said.format(**counts)}\n")
     assert counts["recognised"] > counts["accepted"] * 0.5
     assert counts["doubted"] > (counts["records"] - counts["accepted"]) * 0.05
+
+
+def test_keys_that_look_like_others_are_not_taken_for_them(monkeypatch):
+    """The key that followed last time is expected again: it must be the same by its text, not by its bytes."""
+    schema = fields_schema(a="integer", **{"tab\t": "boolean", 'q"uote': "text"})
+    as_it_is = [rb'{"a":1,"tab\\t":true,"a2":1}', rb'{"a":2,"q\"uote":"x"}', b'{"a":3,"tab\t":true}']
+    alike = [rb'{"a":4,"tab\t":true}', b'{"a":5,"q"uote":"x"}', rb'{"a":6,"tab\\t":"x"}', b'{"a":7,"tab\t":true}']
+    for first in as_it_is:
+        for second in alike:
+            data = b"\n".join([first, first, second, b""])
+            compare(data, ChunkTask(Chunk(0, 0, len(data), 0, None, 0), "jsonl", schema, DATASET_ID), monkeypatch)

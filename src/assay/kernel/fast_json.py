@@ -32,13 +32,13 @@ def walk_key(data: Bytes, i: int, previous: int, keys: Keys, spans: Spans) -> tu
     end, escaped = walk_string(data, i + 1)
     if end < 0:
         return -1, i
-    if not escaped:
-        slot = intern(data, i + 1, end, keys)
-    else:
+    if escaped:
         at = spans.side_used[0]
         if at + end - i > spans.side.size:
             return -1, i
-        slot = intern(spans.side_view, at, unescape(data, i + 1, end, spans.side, at), keys)
+        return intern(spans.side_view, at, unescape(data, i + 1, end, spans.side, at), keys), end + 1
+    slot = intern(data, i + 1, end, keys)
+    # Only a key that stands as it is spelled: bytes that look like another's text may be escapes, or no JSON at all.
     keys.follow[previous + 1] = slot
     return slot, end + 1
 
