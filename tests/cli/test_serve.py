@@ -162,21 +162,23 @@ def test_bad_setting_is_told_in_a_sentence(words: list[str], environment: dict[s
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["--database-url", "mysql://x"], "database URL"),
-        (["--storage-url", "ftp://x"], "unknown scheme"),
-        (["--data-dir", "/proc/nothing"], "data directory"),
-        (["--host", "no.such.host.invalid"], "--host or ASSAY_HOST"),
-    ],
-)
-def test_setting_that_can_not_be_served_with_is_told_in_a_sentence(tmp_path: Path, words: list[str], told: str) -> None:
-    ended = run("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), *words)
-    assert ended.returncode == 2, ended.stderr
-    assert told in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
+UNSERVABLE = {
+    "database URL": ["--database-url", "mysql://x"],
+    "unknown scheme": ["--storage-url", "ftp://x"],
+    "data directory": ["--data-dir", "/proc/nothing"],
+    "--host or ASSAY_HOST": ["--host", "no.such.host.invalid"],
+}
+
+
+def test_setting_that_can_not_be_served_with_is_told_in_a_sentence(tmp_path: Path) -> None:
+    place = ["serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    with ThreadPoolExecutor(len(UNSERVABLE)) as threads:
+        all_ended = list(threads.map(lambda words: run(*place, *words), UNSERVABLE.values()))
+    for told, ended in zip(UNSERVABLE, all_ended, strict=True):
+        assert ended.returncode == 2, ended.stderr
+        assert told in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert ended.stdout == ""
 
 
 def test_every_setting_but_the_secrets_has_its_option_and_variable() -> None:
