@@ -28,7 +28,7 @@ from assay.kernel.files import text_offset
 from assay.kernel.formats import FORMATS
 from assay.kernel.identity import Ids
 from assay.kernel.known_ids import SortedIds, first_of_each, sorted_ids
-from assay.kernel.write import parquet_bytes
+from assay.kernel.write import footer_hash, parquet_bytes
 from assay.operations import import_folder, require_dataset
 from assay.reading import read_ids
 from assay.schema import DatasetSchema, parse_schema
@@ -72,7 +72,7 @@ class KnownIds:
             if held is not None:
                 self._held.move_to_end(file.key)
                 return held
-        read = sorted_ids(read_ids(storage, file.key, size_bytes=file.size_bytes))
+        read = sorted_ids(read_ids(storage, file.file))
         with self._lock:
             if file.key not in self._held and read.size_bytes <= self._max_bytes:
                 self._held[file.key] = read
@@ -186,7 +186,7 @@ class _Upload:
         if self._part is None or self._rows is None or not np.array_equal(self._rows, rows):
             data = parquet_bytes(table.take(int64_array(rows)))
             self.storage.put(self.part_key, data)
-            self._part = NewPart(key=self.part_key, record_count=len(rows), size_bytes=data.size)
+            self._part = NewPart(self.part_key, len(rows), size_bytes=data.size, footer_hash=footer_hash(data))
             self._rows = rows
         return self._part
 

@@ -20,7 +20,7 @@ from assay.kernel.chunks import ChunkTask, check_chunk
 from assay.kernel.identity import Ids, ids_of_parquet
 from assay.kernel.memory import keep_freed_memory
 from assay.kernel.summary import count_faults
-from assay.kernel.write import parquet_bytes, without_stored_rows
+from assay.kernel.write import check_footer, footer_hash, parquet_bytes, without_stored_rows
 from assay.storage.base import Storage, open_storage
 
 
@@ -62,12 +62,14 @@ def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
         data = parquet_bytes(result.table)
         key = f"{chunk.parts_folder}/{name}"
         storage.put(key, data)
-        part = NewPart(key=key, record_count=result.table.num_rows, size_bytes=data.size)
+        part = _new_part(key, data, record_count=result.table.num_rows)
     rejections = None
     if result.rejections.num_rows:
         key = f"{chunk.rejections_folder}/{name}"
-        storage.put(key, parquet_bytes(result.rejections))
-        rejections = RejectionPart(key=key, fault_count=result.rejections.num_rows)
+        data = parquet_bytes(result.rejections)
+        storage.put(key, data)
+        fault_count = result.rejections.num_rows
+        rejections = RejectionPart(key=key, fault_count=fault_count, footer_hash=footer_hash(data))
     return ChunkOutcome(
         accepted_count=result.accepted_count,
         rejected_count=result.rejected_count,
@@ -81,16 +83,30 @@ def run_chunk(chunk: StoredChunk) -> ChunkOutcome:
 
 def read_part_ids(storage_url: str, part: NewPart) -> Ids:
     """The ids of a part's records, in their order."""
-    return ids_of_parquet(pa.py_buffer(stored_at(storage_url).read_range(part.key, 0, part.size_bytes)))
+    ids = ids_of_parquet(pa.py_buffer(_read_part(stored_at(storage_url), part)))
+    if len(ids) != part.record_count:
+        raise pa.ArrowInvalid(f"{part.key} has {len(ids)} records, not {part.record_count}")
+    return ids
 
 
 def run_without_rows(storage_url: str, part: NewPart, row_indices: np.ndarray) -> NewPart:
     """Write a part again without some of its rows, but not all of them, beside the old one."""
     storage = stored_at(storage_url)
-    rest = without_stored_rows(storage.read_range(part.key, 0, part.size_bytes), row_indices)
+    rest = without_stored_rows(_read_part(storage, part), row_indices)
     key = part.key.removesuffix(".parquet") + "-unique.parquet"
     storage.put(key, rest)
-    return NewPart(key=key, record_count=part.record_count - len(row_indices), size_bytes=rest.size)
+    return _new_part(key, rest, record_count=part.record_count - len(row_indices))
+
+
+def _new_part(key: str, data: pa.Buffer, *, record_count: int) -> NewPart:
+    return NewPart(key=key, record_count=record_count, size_bytes=data.size, footer_hash=footer_hash(data))
+
+
+def _read_part(storage: Storage, part: NewPart) -> bytes:
+    """A part that this attempt has written. Damage costs the attempt, and the next one writes it anew."""
+    data = storage.read_range(part.key, 0, part.size_bytes)
+    check_footer(data, part.footer_hash)
+    return data
 
 
 @lru_cache(maxsize=4)

@@ -15,8 +15,8 @@ import pyarrow as pa
 from assay.db import compacting, datasets, loose_files
 from assay.db.engine import Database
 from assay.ids import new_id
-from assay.jobs import DataFile
-from assay.kernel.write import parquet_bytes
+from assay.jobs import DataFile, StoredParquet
+from assay.kernel.write import footer_hash, parquet_bytes
 from assay.reading import OLD_FILES_STAY_FOR, read_file
 from assay.storage.base import Storage
 
@@ -78,15 +78,16 @@ def _put_together(db: Database, storage: Storage, dataset_id: UUID, files: list[
     key = f"datasets/{dataset_id}/parts/compacted/{new_id()}.parquet"
     with db.write() as tx:
         loose_files.note_loose(tx, [key], delete_after=tx.now() + UNFINISHED_FOR)
-    tables = [read_file(storage, file.key, size_bytes=file.size_bytes) for file in files]
+    tables = [read_file(storage, file.file) for file in files]
     if [table.num_rows for table in tables] != [file.record_count for file in files]:
         log.error("dataset %s has files with other records than it should; they are not compacted", dataset_id)
         return False
     data = parquet_bytes(pa.concat_tables(tables))
     storage.put(key, data)
+    into = StoredParquet(key, data.size, footer_hash(data))
     with db.write() as tx:
         until = tx.now() + OLD_FILES_STAY_FOR
-        is_done = compacting.put_together(tx, dataset_id, files, key=key, size_bytes=data.size, old_files_until=until)
+        is_done = compacting.put_together(tx, dataset_id, files, into=into, old_files_until=until)
     if is_done:
         log.info("dataset %s: put %d files together", dataset_id, len(files))
     return is_done

@@ -18,7 +18,7 @@ from assay.db import datasets
 from assay.db.engine import Database
 from assay.errors import ErrorCode, Unavailable
 from assay.export_text import csv_header, csv_lines, json_lines
-from assay.jobs import Part
+from assay.jobs import Part, StoredParquet
 from assay.kernel.arrays import int64_array
 from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.write import parquet_writer
@@ -39,8 +39,7 @@ Batches = Iterator[pa.RecordBatch]
 class _Run:
     """Rows that follow one another in one file, from `row_in_file` on; `parts` says whose they are."""
 
-    key: str
-    size_bytes: int
+    file: StoredParquet
     row_in_file: int
     parts: tuple[Part, ...]
 
@@ -101,14 +100,12 @@ def _read_records(storage: Storage, snapshot: Snapshot) -> Generator[pa.RecordBa
         ends = np.cumsum([part.record_count for part in run.parts])
         ids = pa.array([part.import_id.bytes for part in run.parts], pa.binary(16))
         row, count = 0, run.record_count
-        batches = read_batches(
-            storage, run.key, size_bytes=run.size_bytes, first_row=run.row_in_file, rows_a_batch=ROWS_A_BATCH
-        )
+        batches = read_batches(storage, run.file, first_row=run.row_in_file, rows_a_batch=ROWS_A_BATCH)
         with closing(batches):
             while row < count:
                 batch = next(batches, None)
                 if batch is None:
-                    message = f"The stored file {run.key} has fewer records than it should."
+                    message = f"The stored file {run.file.key} has fewer records than it should."
                     raise Unavailable(message, code=ErrorCode.STORAGE_DAMAGED)
                 batch = batch.slice(0, count - row)
                 owners = np.searchsorted(ends, np.arange(row, row + batch.num_rows), side="right")
@@ -132,7 +129,7 @@ def _runs(parts: Iterable[Part]) -> Iterator[_Run]:
 
 def _run(parts: list[Part]) -> _Run:
     first = parts[0]
-    return _Run(key=first.key, size_bytes=first.size_bytes, row_in_file=first.row_in_file, parts=tuple(parts))
+    return _Run(file=first.file, row_in_file=first.row_in_file, parts=tuple(parts))
 
 
 def _conformed(batch: pa.RecordBatch, imports: pa.Array, schema: pa.Schema) -> pa.RecordBatch:

@@ -92,12 +92,25 @@ class RecordError:
 
 
 @dataclass(frozen=True)
+class StoredParquet:
+    """A Parquet file in the storage, as it was written.
+
+    Its pages have checksums; `footer_hash` is for the rest. None where an older release wrote the file.
+    """
+
+    key: str
+    size_bytes: int
+    footer_hash: str | None
+
+
+@dataclass(frozen=True)
 class NewPart:
     """A Parquet file of accepted records that a finished attempt hands over with its commit."""
 
     key: str
     record_count: int
     size_bytes: int
+    footer_hash: str
 
 
 @dataclass(frozen=True)
@@ -171,7 +184,7 @@ class JobEvent:
 class Part:
     """Committed records of a dataset: `record_count` rows, from `row_in_file` on, of a Parquet file.
 
-    `first_row` counts the dataset's records before them; `size_bytes` is the file's.
+    `first_row` counts the dataset's records before them; `size_bytes` and `footer_hash` are the file's.
     """
 
     key: str
@@ -179,7 +192,12 @@ class Part:
     import_id: UUID
     record_count: int
     size_bytes: int
+    footer_hash: str | None
     first_row: int
+
+    @property
+    def file(self) -> StoredParquet:
+        return StoredParquet(self.key, self.size_bytes, self.footer_hash)
 
 
 @dataclass(frozen=True)
@@ -191,7 +209,12 @@ class DataFile:
     record_count: int
     part_count: int
     size_bytes: int
+    footer_hash: str | None
     schema_version: int
+
+    @property
+    def file(self) -> StoredParquet:
+        return StoredParquet(self.key, self.size_bytes, self.footer_hash)
 
 
 @dataclass(frozen=True)
@@ -200,6 +223,7 @@ class RejectionPart:
 
     key: str
     fault_count: int
+    footer_hash: str
 
 
 @dataclass(frozen=True)

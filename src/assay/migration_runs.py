@@ -3,7 +3,6 @@
 Small uploads and appends go together, so that a dataset of many of them comes out as few files.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from uuid import UUID
@@ -14,7 +13,7 @@ from assay.chunk_runs import stored_at
 from assay.jobs import INLINE_ERRORS
 from assay.kernel.chunks import ChunkTask
 from assay.kernel.normalise import Kept, Normalised, normalise_chunk
-from assay.kernel.write import parquet_bytes
+from assay.kernel.write import footer_hash, parquet_bytes
 from assay.migrations import MigratedPart, NulledValue
 
 
@@ -61,16 +60,25 @@ def run_group(group: MigrationGroup) -> GroupOutcome:
         record_count=sum(len(piece.kept.rows) for piece in group.pieces),
         nulled_count=sum(result.nulled_count for result in results),
         first_nulled=nulled,
-        parts=_parts(group.pieces, key=group.part_key, size_bytes=data.size),
+        parts=_parts(group, data),
     )
 
 
-def _parts(pieces: Sequence[MigrationPiece], *, key: str, size_bytes: int) -> list[MigratedPart]:
+def _parts(group: MigrationGroup, data: pa.Buffer) -> list[MigratedPart]:
     """A part for each job that has rows in the file."""
     parts: list[MigratedPart] = []
     row = 0
-    for job_id, of_job in groupby(pieces, key=lambda piece: piece.job_id):
+    hash_of_footer = footer_hash(data)
+    for job_id, of_job in groupby(group.pieces, key=lambda piece: piece.job_id):
         count = sum(len(piece.kept.rows) for piece in of_job)
-        parts.append(MigratedPart(job_id, key=key, row_in_file=row, record_count=count, size_bytes=size_bytes))
+        part = MigratedPart(
+            job_id,
+            key=group.part_key,
+            row_in_file=row,
+            record_count=count,
+            size_bytes=data.size,
+            footer_hash=hash_of_footer,
+        )
+        parts.append(part)
         row += count
     return parts

@@ -41,6 +41,7 @@ class MigratedPart:
     row_in_file: int
     record_count: int
     size_bytes: int
+    footer_hash: str
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Reads a dataset's accepted records back from its Parquet parts, whatever storage they lie in."""
 
 import base64
+import binascii
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ import pyarrow.parquet as pq
 from assay.db import datasets
 from assay.db.engine import Database
 from assay.errors import ErrorCode, Unavailable
-from assay.jobs import Part
+from assay.jobs import Part, StoredParquet
 from assay.kernel.identity import Ids, ids_of_parquet
 from assay.kernel.normalise import IDENTITY_COLUMNS, Kept, kept_of_table
+from assay.kernel.write import check_footer, footer_size
 from assay.storage.base import Storage
 
 PARTS_A_LOOK = 32
+END_BYTES = 64 * 1024  # as many as Arrow asks for first
 # Files that others took the place of are kept so long for readers who hold a list with them, an export for one.
 OLD_FILES_STAY_FOR = timedelta(hours=24)
 
@@ -46,12 +49,16 @@ class DatapointPage:
 
 
 class StoredFile(io.RawIOBase):
-    """An object of the storage as a file to read and seek in, so that only the ranges that are needed are fetched."""
+    """An object of the storage as a file to read and seek in, so that only the ranges that are needed are fetched.
 
-    def __init__(self, storage: Storage, key: str, *, size_bytes: int) -> None:
+    `end` is the object's end with all of its footer, which is there already.
+    """
+
+    def __init__(self, storage: Storage, file: StoredParquet, *, end: bytes) -> None:
         self._storage = storage
-        self._key = key
-        self._size_bytes = size_bytes
+        self._key = file.key
+        self._size_bytes = file.size_bytes
+        self.end = end
         self._position = 0
 
     def readable(self) -> bool:
@@ -70,11 +77,17 @@ class StoredFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         rest = max(0, self._size_bytes - self._position)
-        data = self._storage.read_range(
-            self._key, self._position, rest if size is None or size < 0 else min(size, rest)
-        )
+        data = self._read(self._position, rest if size is None or size < 0 else min(size, rest))
         self._position += len(data)
         return data
+
+    def _read(self, start: int, length: int) -> bytes:
+        end_starts = self._size_bytes - len(self.end)
+        if start >= end_starts:
+            return self.end[start - end_starts : start - end_starts + length]
+        before = self._storage.read_range(self._key, start, min(length, end_starts - start))
+        is_whole = len(before) == end_starts - start
+        return before + self.end[: length - len(before)] if is_whole else before
 
 
 @contextmanager
@@ -82,27 +95,49 @@ def telling_damage(key: str) -> Iterator[None]:
     """Around the reading of a stored Parquet file: what shows that it is damaged becomes `Unavailable`."""
     try:
         yield
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError, binascii.Error) as error:
         # Any of them, for a page whose checksum is wrong, a footer that is none, or names that are no text.
         message = f"The stored file {key} is damaged: restore it from a backup, or import its upload again."
         raise Unavailable(message, code=ErrorCode.STORAGE_DAMAGED) from error
 
 
 @contextmanager
-def open_part(storage: Storage, part: Part) -> Iterator[pq.ParquetFile]:
-    """A part's Parquet file, read by ranges. Raises `Unavailable` when the storage does, or for a damaged file."""
-    source = pa.PythonFile(StoredFile(storage, part.key, size_bytes=part.size_bytes), mode="r")
-    with telling_damage(part.key), pq.ParquetFile(source, page_checksum_verification=True) as file:
-        check_footer(file)
-        yield file
+def open_parquet(storage: Storage, file: StoredParquet) -> Iterator[pq.ParquetFile]:
+    """A stored Parquet file, read by ranges. Raises `Unavailable` when the storage does, or for a damaged file."""
+    with telling_damage(file.key):
+        source = pa.PythonFile(open_stored(storage, file), mode="r")
+        with pq.ParquetFile(source, page_checksum_verification=True) as parquet:
+            yield parquet
 
 
-def check_footer(file: pq.ParquetFile) -> None:
-    """Pages have checksums, the footer has none; but it says most things twice, and damage changes one of them."""
-    metadata = file.metadata
-    told = pa.ipc.read_schema(pa.py_buffer(base64.b64decode((metadata.metadata or {}).get(b"ARROW:schema", b""))))
-    rows = sum(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
-    if not told.equals(file.schema_arrow) or rows != metadata.num_rows:
+def open_stored(storage: Storage, file: StoredParquet) -> StoredFile:
+    """The file with its footer seen to be the one that was written; within `telling_damage`.
+
+    Arrow begins with the same bytes at the end, and gets those that were looked at: nothing is read twice.
+    """
+    length = min(END_BYTES, file.size_bytes)
+    end = storage.read_range(file.key, file.size_bytes - length, length)
+    more = footer_size(end) - length
+    if 0 < more <= file.size_bytes - length:
+        end = storage.read_range(file.key, file.size_bytes - length - more, more) + end
+        length += more
+    if len(end) != length:
+        raise pa.ArrowInvalid("the file is shorter than it was")
+    if file.footer_hash is None:
+        check_against_itself(pq.ParquetFile(pa.BufferReader(end)))
+    else:
+        check_footer(end, file.footer_hash)
+    return StoredFile(storage, file, end=end)
+
+
+def check_against_itself(file: pq.ParquetFile) -> None:
+    """For a footer that nobody took a hash of: it says most things twice, and damage changes one of them, if not all
+    damage does.
+    """
+    footer = file.metadata
+    told = pa.ipc.read_schema(pa.py_buffer(base64.b64decode((footer.metadata or {}).get(b"ARROW:schema", b""))))
+    rows = sum(footer.row_group(index).num_rows for index in range(footer.num_row_groups))
+    if not told.equals(file.schema_arrow) or rows != footer.num_rows:
         raise pa.ArrowInvalid("the footer contradicts itself")
 
 
@@ -157,7 +192,7 @@ def _read_page(storage: Storage, parts: list[Part], *, from_row: int, limit: int
 def _read_rows(storage: Storage, part: Part, *, start: int, import_ids: list[UUID]) -> list[Datapoint]:
     """The rows of the part's file from `start` on, one for each of the import ids."""
     count = len(import_ids)
-    with open_part(storage, part) as file:
+    with open_parquet(storage, part.file) as file:
         tables = []
         first = 0
         for index in range(file.metadata.num_row_groups):
@@ -196,13 +231,16 @@ def read_known_ids(db: Database, storage: Storage, dataset_id: UUID) -> Iterator
     """For each file of a running job's dataset what reads its records' ids, from any thread."""
     for _, sharing in groupby(list_all_parts(db, dataset_id), key=lambda part: part.key):
         part = next(sharing)
-        yield partial(read_ids, storage, part.key, size_bytes=part.size_bytes)
+        yield partial(read_ids, storage, part.file)
 
 
-def read_ids(storage: Storage, key: str, *, size_bytes: int) -> Ids:
+def read_ids(storage: Storage, file: StoredParquet) -> Ids:
     """The ids of a file's records, in their order."""
-    with telling_damage(key):
-        return ids_of_parquet(StoredFile(storage, key, size_bytes=size_bytes))
+    with telling_damage(file.key):
+        stored = open_stored(storage, file)
+        ids = ids_of_parquet(stored)
+        check_row_count(len(ids), stored)
+        return ids
 
 
 def read_kept(storage: Storage, parts: Iterable[Part]) -> Iterator[Kept]:
@@ -211,16 +249,24 @@ def read_kept(storage: Storage, parts: Iterable[Part]) -> Iterator[Kept]:
     for part in parts:
         if read is None or read[0] != part.key:
             columns = list(IDENTITY_COLUMNS)
-            read = part.key, kept_of_table(read_file(storage, part.key, size_bytes=part.size_bytes, columns=columns))
+            read = part.key, kept_of_table(read_file(storage, part.file, columns=columns))
         rows = slice(part.row_in_file, part.row_in_file + part.record_count)
         yield Kept(read[1].rows[rows], read[1].ids[rows])
 
 
-def read_file(storage: Storage, key: str, *, size_bytes: int, columns: list[str] | None = None) -> pa.Table:
+def read_file(storage: Storage, file: StoredParquet, *, columns: list[str] | None = None) -> pa.Table:
     """A file of records, or these columns of it, whole in memory."""
-    with telling_damage(key):
-        source = StoredFile(storage, key, size_bytes=size_bytes)
-        return pq.read_table(source, columns=columns, page_checksum_verification=True)
+    with telling_damage(file.key):
+        stored = open_stored(storage, file)
+        table = pq.read_table(stored, columns=columns, page_checksum_verification=True)
+        check_row_count(table.num_rows, stored)
+        return table
+
+
+def check_row_count(count: int, stored: StoredFile) -> None:
+    """Arrow reads a single column, and batches, as short as damage has made them."""
+    if count != pq.ParquetFile(pa.BufferReader(stored.end)).metadata.num_rows:
+        raise pa.ArrowInvalid("the file has other rows than its footer says")
 
 
 def _as_uuid(value: UUID | bytes) -> UUID:

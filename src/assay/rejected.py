@@ -18,7 +18,7 @@ from assay.batches import read_batches
 from assay.db.engine import Database
 from assay.db.rejection_parts import list_rejection_parts
 from assay.errors import Conflict, ErrorCode, Unavailable
-from assay.jobs import TERMINAL, Import, RecordError
+from assay.jobs import TERMINAL, Import, RecordError, StoredParquet
 from assay.kernel.files import read_header, text_offset
 from assay.kernel.formats import FORMATS
 from assay.reading import PARTS_A_LOOK
@@ -97,10 +97,8 @@ def read_faults(
             stored = storage.stat(part.key)
             if stored is None:
                 raise Unavailable(f"The stored file {part.key} is gone.", code=ErrorCode.STORAGE_DAMAGED)
-            first_row = at - part.first_fault
-            yield from read_batches(
-                storage, part.key, size_bytes=stored.size_bytes, first_row=first_row, columns=columns
-            )
+            file = StoredParquet(part.key, stored.size_bytes, part.footer_hash)
+            yield from read_batches(storage, file, first_row=at - part.first_fault, columns=columns)
             at = part.first_fault + part.fault_count
 
 

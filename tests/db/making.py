@@ -13,6 +13,7 @@ from assay.jobs import Counts, Import, Lease, NewImport, NewPart, Outcome, Rejec
 SCHEMA = {"strict": False, "fields": {"zeta": {"type": "text"}, "alpha": {"type": "integer"}}}
 LEASE = timedelta(seconds=30)
 NO_LIMIT = 1000
+FOOTER_HASH = "0" * 32
 
 
 def make_dataset(db: Database, *, workspace_id: str = "default", schema: bool = True) -> UUID:
@@ -78,11 +79,12 @@ def outcome_of(lease: Lease, *record_counts: int, faults: tuple[int, ...] = ()) 
         counts=Counts(accepted=sum(record_counts), rejected=sum(faults), processed_offset=10),
         errors=(),
         parts=tuple(
-            NewPart(key=f"parts/{folder}/{number}", record_count=count, size_bytes=100)
+            NewPart(key=f"parts/{folder}/{number}", record_count=count, size_bytes=100, footer_hash=FOOTER_HASH)
             for number, count in enumerate(record_counts)
         ),
         rejections=tuple(
-            RejectionPart(key=f"rejections/{folder}/{number}", fault_count=count) for number, count in enumerate(faults)
+            RejectionPart(key=f"rejections/{folder}/{number}", fault_count=count, footer_hash=FOOTER_HASH)
+            for number, count in enumerate(faults)
         ),
     )
 

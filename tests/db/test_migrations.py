@@ -12,11 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from assay.db import datasets
 from assay.db.engine import Database, open_database
+from assay.db.rejection_parts import list_rejection_parts
 from assay.db.tables import metadata
 from assay.errors import Invalid, Unavailable
 from db.conftest import RACERS
-from db.making import make_dataset
+from db.making import claim_surely, complete, make_dataset, queue_job
 from db.racing import migrate_in_process
 
 INDICES = {
@@ -136,3 +138,19 @@ def test_a_migration_that_breaks_off_leaves_nothing(empty: Database, monkeypatch
     assert not empty.is_migrated()
     with pytest.raises(Unavailable):
         make_dataset(empty)
+
+
+def test_parts_of_a_release_that_hashed_no_footers_go_on_without(empty: Database) -> None:
+    empty.migrate()
+    queue_job(empty, dataset_id := make_dataset(empty))
+    complete(empty, claim_surely(empty), 3, faults=(2,))
+    with empty.write() as tx:
+        for table in ("parts", "rejection_parts"):
+            tx.connection.execute(text(f"ALTER TABLE {table} DROP COLUMN footer_hash"))
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+    empty.migrate()
+    with empty.read() as tx:
+        (part,) = datasets.list_parts(tx, dataset_id, from_row=0, limit=10)
+        assert (part.record_count, part.footer_hash) == (3, None)
+        (rejections,) = list_rejection_parts(tx, part.import_id, from_fault=0, limit=10)
+        assert (rejections.fault_count, rejections.footer_hash) == (2, None)

@@ -23,7 +23,7 @@ from operations.steps import make_dataset, upload
 
 def files(*record_counts: int, size_bytes: int = 100, schema_version: int = 1) -> list[DataFile]:
     return [
-        DataFile(f"{number}", sum(record_counts[:number]), count, 1, size_bytes, schema_version)
+        DataFile(f"{number}", sum(record_counts[:number]), count, 1, size_bytes, None, schema_version)
         for number, count in enumerate(record_counts)
     ]
 

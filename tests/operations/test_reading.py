@@ -12,6 +12,7 @@ import pytest
 from assay.db import jobs
 from assay.db.engine import Database
 from assay.jobs import Counts, NewPart, State
+from assay.kernel.write import footer_hash
 from assay.reading import read_datapoints
 from assay.storage.base import Storage
 from db.making import claim_surely, outcome_of
@@ -31,7 +32,7 @@ def write_part(storage: Storage, key: str, values: list[int | None], *, rows_a_g
     pq.write_table(table, sink, row_group_size=rows_a_group)
     data = sink.getvalue().to_pybytes()
     storage.put(key, data)
-    return NewPart(key=key, record_count=len(values), size_bytes=len(data))
+    return NewPart(key=key, record_count=len(values), size_bytes=len(data), footer_hash=footer_hash(data))
 
 
 def commit(db: Database, storage: Storage, dataset_id: UUID, *sizes: int, first: int, rows_a_group: int = 3) -> int:

@@ -46,6 +46,7 @@ def insert_append(tx: WriteTransaction, new: NewAppend, *, workspace_id: str, fi
             row_in_file=0,
             record_count=new.part.record_count,
             size_bytes=new.part.size_bytes,
+            footer_hash=new.part.footer_hash,
             schema_version=new.schema_version,
         )
     )

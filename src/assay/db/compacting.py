@@ -10,7 +10,7 @@ from assay.db import datasets as dataset_rows
 from assay.db.engine import WriteTransaction
 from assay.db.loose_files import adopt, note_loose
 from assay.db.tables import parts
-from assay.jobs import DataFile
+from assay.jobs import DataFile, StoredParquet
 
 
 def put_together(
@@ -18,17 +18,16 @@ def put_together(
     dataset_id: UUID,
     files: Sequence[DataFile],
     *,
-    key: str,
-    size_bytes: int,
+    into: StoredParquet,
     old_files_until: datetime,
 ) -> bool:
-    """Make `key` the file of all the records of `files`, which follow each other; its rows are theirs in their order.
+    """Make `into` the file of all the records of `files`, which follow each other; its rows are theirs in their order.
 
     False, and nothing is changed, when they are no longer the dataset's files, when one of its jobs is running, or
     when the new file took so long that it is condemned.
     """
     dataset_rows.lock_dataset(tx, dataset_id)
-    if any(dataset_rows.kinds_in_line(tx, dataset_id).values()) or not adopt(tx, [key]):
+    if any(dataset_rows.kinds_in_line(tx, dataset_id).values()) or not adopt(tx, [into.key]):
         return False
     first, last = files[0], files[-1]
     between = parts.c.first_row.between(first.first_row, last.first_row + last.record_count - 1)
@@ -36,13 +35,13 @@ def put_together(
     old_keys = {file.key for file in files}
     rows = tx.connection.execute(statement).all()
     if {row.key for row in rows} != old_keys or len(rows) != sum(file.part_count for file in files):
-        note_loose(tx, [key], delete_after=tx.now())
+        note_loose(tx, [into.key], delete_after=tx.now())
         return False
     moved = [{"at": row.first_row, "row": row.first_row - first.first_row} for row in rows]
     pointed = (
         update(parts)
         .where(parts.c.dataset_id == dataset_id, parts.c.first_row == bindparam("at"))
-        .values(key=key, row_in_file=bindparam("row"), size_bytes=size_bytes)
+        .values(key=into.key, row_in_file=bindparam("row"), size_bytes=into.size_bytes, footer_hash=into.footer_hash)
     )
     tx.connection.execute(pointed, moved)
     note_loose(tx, sorted(old_keys), delete_after=old_files_until)

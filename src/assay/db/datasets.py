@@ -161,6 +161,7 @@ def list_files(tx: ReadTransaction, dataset_id: UUID) -> list[DataFile]:
             func.sum(parts.c.record_count).label("record_count"),
             func.count().label("part_count"),
             func.max(parts.c.size_bytes).label("size_bytes"),
+            func.max(parts.c.footer_hash).label("footer_hash"),
             func.max(parts.c.schema_version).label("schema_version"),
         )
         .where(parts.c.dataset_id == dataset_id)
@@ -174,6 +175,7 @@ def list_files(tx: ReadTransaction, dataset_id: UUID) -> list[DataFile]:
             record_count=int(row.record_count),  # PostgreSQL's sum of big integers is a decimal
             part_count=row.part_count,
             size_bytes=row.size_bytes,
+            footer_hash=row.footer_hash,
             schema_version=row.schema_version,
         )
         for row in tx.connection.execute(statement)
@@ -198,6 +200,7 @@ def list_parts(tx: ReadTransaction, dataset_id: UUID, *, from_row: int, limit: i
             import_id=row.job_id,
             record_count=row.record_count,
             size_bytes=row.size_bytes,
+            footer_hash=row.footer_hash,
             first_row=row.first_row,
         )
         for row in tx.connection.execute(statement)

@@ -159,6 +159,7 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
                 "key": part.key,
                 "record_count": part.record_count,
                 "size_bytes": part.size_bytes,
+                "footer_hash": part.footer_hash,
                 "schema_version": lease.schema_version,
             }
         )

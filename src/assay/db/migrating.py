@@ -98,6 +98,7 @@ def _part_rows(lease: Lease, outcome: MigrationOutcome) -> list[dict[str, Any]]:
                 "row_in_file": part.row_in_file,
                 "record_count": part.record_count,
                 "size_bytes": part.size_bytes,
+                "footer_hash": part.footer_hash,
                 "schema_version": lease.schema_version,
             }
         )

@@ -18,6 +18,7 @@ class PlacedRejections:
     key: str
     first_fault: int
     fault_count: int
+    footer_hash: str | None
 
 
 def insert_rejection_parts(tx: WriteTransaction, job_id: UUID, files: Sequence[RejectionPart]) -> None:
@@ -25,8 +26,15 @@ def insert_rejection_parts(tx: WriteTransaction, job_id: UUID, files: Sequence[R
     first_fault = 0
     rows = []
     for file in files:
-        row = {"job_id": job_id, "first_fault": first_fault, "key": file.key, "fault_count": file.fault_count}
-        rows.append(row)
+        rows.append(
+            {
+                "job_id": job_id,
+                "first_fault": first_fault,
+                "key": file.key,
+                "fault_count": file.fault_count,
+                "footer_hash": file.footer_hash,
+            }
+        )
         first_fault += file.fault_count
     if rows:
         tx.connection.execute(insert(rejection_parts), rows)
@@ -49,6 +57,8 @@ def list_rejection_parts(tx: ReadTransaction, job_id: UUID, *, from_fault: int, 
         .limit(limit)
     )
     return [
-        PlacedRejections(key=row.key, first_fault=row.first_fault, fault_count=row.fault_count)
+        PlacedRejections(
+            key=row.key, first_fault=row.first_fault, fault_count=row.fault_count, footer_hash=row.footer_hash
+        )
         for row in tx.connection.execute(statement)
     ]

@@ -170,6 +170,8 @@ parts = Table(
     Column("row_in_file", BigInteger, nullable=False, default=0),
     Column("record_count", BigInteger, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
+    # Of the file's end, which has no checksum of its own. The files of older releases have none.
+    Column("footer_hash", String(32)),
     Column("schema_version", Integer, nullable=False),
     Index("parts_of_job", "job_id"),
 )
@@ -182,6 +184,7 @@ rejection_parts = Table(
     Column("first_fault", BigInteger, primary_key=True, autoincrement=False),
     Column("key", Text, nullable=False),
     Column("fault_count", BigInteger, nullable=False),
+    Column("footer_hash", String(32)),
 )
 
 # Files that no dataset has: not yet, while what writes them may still be cut short; or no longer, while readers may

@@ -1,11 +1,13 @@
 """Tables as Parquet bytes, quick to write and small: zstd, and dictionaries only where values repeat.
 
-A page has a checksum of its own. The footer has none, so whoever writes a file keeps the footer's hash, and whoever
-reads it compares.
+What a page holds has a checksum; the footer has none, so whoever writes a file keeps the footer's hash, and whoever
+reads it compares. The few bytes before a page have none either: `parquet_bytes` makes files in which damage to them
+shows.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,20 +28,37 @@ COMPRESSION_LEVEL = 1
 # https://parquet.apache.org/docs/file-format/
 TRAILER_BYTES = 8
 
+# The most of a row group: of what has to be in memory at once to be read.
+ROWS_A_GROUP = 65_536
+GROUP_BYTES = 32 * 1024 * 1024
+# Each column of a row group is one page, however large it is. Damage to what stands before a page can't pass for data
+# then: a page that is passed over, or is short, leaves its column short, while of several pages the next one's values
+# would move up to records that are not theirs.
+PAGE_BYTES = 512 * 1024 * 1024
+_ONE_PAGE = {"data_page_size": PAGE_BYTES, "dictionary_pagesize_limit": PAGE_BYTES}
+if "max_rows_per_page" in inspect.signature(pq.ParquetWriter).parameters:  # older ones know no such limit
+    _ONE_PAGE["max_rows_per_page"] = ROWS_A_GROUP
+
 # A dictionary of values that hardly repeat costs half of the writer's speed and makes nothing smaller.
 SAMPLE_ROWS = 2048
 REPEATS_WITHIN_SAMPLE = 0.5
 
 
 def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """A file to be stored and read again, of which damage never passes for data."""
+    rows_of_size = GROUP_BYTES * table.num_rows // max(1, table.nbytes)
     sink = pa.BufferOutputStream()
-    with parquet_writer(sink, table) as writer:
-        writer.write_table(table)
+    with _writer(sink, table, **_ONE_PAGE) as writer:
+        writer.write_table(table, row_group_size=max(1, min(ROWS_A_GROUP, rows_of_size)))
     return sink.getvalue()
 
 
 def parquet_writer(sink: object, first: pa.Table) -> pq.ParquetWriter:
     """A writer for tables like `first`, whose values decide about dictionaries."""
+    return _writer(sink, first)
+
+
+def _writer(sink: object, first: pa.Table, **sizes: int) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         sink,
         first.schema,
@@ -49,6 +68,7 @@ def parquet_writer(sink: object, first: pa.Table) -> pq.ParquetWriter:
         write_page_checksum=True,  # damage on a disk must not be read as data
         use_dictionary=repeating_columns(first),
         write_statistics=[field.name for field in first.schema if not _is_text(field.type)],
+        **sizes,
     )
 
 
