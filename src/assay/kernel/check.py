@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -88,12 +88,16 @@ def check_file(
         write_rejected = stack.enter_context(_rejected_writer(rejected, read, format, size_bytes))
         tasks = (ChunkTask(chunk, format, schema, NO_DATASET) for chunk in plan)
         pooled = processes > 1 and size_bytes > chunk_bytes
-        checked = _checked_in_pool(path, tasks, processes) if pooled else _checked_here(read, tasks)
+        if pooled:
+            checked = _checked_in_pool(path, tasks, processes, with_records=accepted is not None)
+        else:
+            checked = _checked_here(read, tasks)
         for chunk, result in stack.enter_context(closing(checked)):
             repeated = seen.add(result.ids)
             _add(report, result, duplicate_count=len(repeated))
             summary.add(_fault_counts(result.rejections))
-            write_accepted(without_rows(result.table, repeated))
+            if accepted is not None:
+                write_accepted(without_rows(result.table, repeated))
             write_rejected(result.rejections)
             if progress is not None:
                 progress(chunk.end, size_bytes)
@@ -129,7 +133,7 @@ def _checked_here(read: ReadRange, tasks: Iterable[ChunkTask]) -> Checked:
         yield task.chunk, check_chunk(read(task.chunk.offset, task.chunk.length), task)
 
 
-def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> Checked:
+def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, with_records: bool) -> Checked:
     """In the file's order. No more chunks are under way than the processes need to stay busy."""
     # A forked child could inherit a lock that one of Arrow's threads holds, so children are started afresh.
     context = multiprocessing.get_context("spawn")
@@ -137,7 +141,7 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> 
         under_way: deque[tuple[Chunk, Future[ChunkResult]]] = deque()
         try:
             for task in tasks:
-                under_way.append((task.chunk, _submitted(pool, path, task)))
+                under_way.append((task.chunk, _submitted(pool, path, task, with_records)))
                 if len(under_way) > processes:
                     yield _first_of(under_way)
             while under_way:
@@ -152,9 +156,9 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int) -> 
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _submitted(pool: Executor, path: Path, task: ChunkTask) -> Future[ChunkResult]:
+def _submitted(pool: Executor, path: Path, task: ChunkTask, with_records: bool) -> Future[ChunkResult]:
     with _interrupts_held_back():
-        return pool.submit(_check_range, path, task)
+        return pool.submit(_check_range, path, task, with_records)
 
 
 def _first_of(under_way: deque[tuple[Chunk, Future[ChunkResult]]]) -> tuple[Chunk, ChunkResult]:
@@ -162,9 +166,11 @@ def _first_of(under_way: deque[tuple[Chunk, Future[ChunkResult]]]) -> tuple[Chun
     return chunk, future.result()
 
 
-def _check_range(path: Path, task: ChunkTask) -> ChunkResult:
+def _check_range(path: Path, task: ChunkTask, with_records: bool) -> ChunkResult:
     with path.open("rb") as file:
-        return check_chunk(_reader(file)(task.chunk.offset, task.chunk.length), task)
+        result = check_chunk(_reader(file)(task.chunk.offset, task.chunk.length), task)
+    # The records are most of what would go from process to process.
+    return result if with_records else replace(result, table=result.table.schema.empty_table())
 
 
 @contextmanager
