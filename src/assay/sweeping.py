@@ -1,4 +1,5 @@
-"""Removes what no dataset has: files of attempts that were lost, failed or cancelled, and files that were replaced."""
+"""Removes what no dataset has: files of attempts that were lost, failed or cancelled, and files that were replaced.
+And what nobody asks for any more: webhooks that were delivered or given up long ago."""
 
 import logging
 from datetime import timedelta
@@ -12,6 +13,7 @@ from assay.errors import AssayError
 from assay.jobs import Import, Kind, State
 from assay.operations import import_folder
 from assay.storage.base import Storage
+from assay.webhooks import sweep_deliveries
 
 log = logging.getLogger("assay.sweeping")
 
@@ -22,7 +24,11 @@ OUTPUT_KINDS = ("parts", "rejections")
 
 
 def sweep_files(db: Database, storage: Storage) -> int:
-    """Remove the files of ended jobs that belong to nothing; how many they were. Ended jobs may leave small files."""
+    """Remove the files of ended jobs that belong to nothing; how many they were. Ended jobs may leave small files.
+
+    The log of webhooks is shortened too, and first: that needs no storage.
+    """
+    sweep_deliveries(db)
     with db.read() as tx:
         now = tx.now()
         ended = jobs.list_unswept(tx, limit=JOBS_A_SWEEP)

@@ -38,6 +38,8 @@ RETRY_DELAYS = (
     timedelta(hours=8),
     timedelta(hours=10),
 )
+ENDED_STAY_FOR = timedelta(days=30)  # in the list of deliveries
+DELIVERIES_A_SWEEP = 1000
 LEASE = timedelta(seconds=6 * ANSWER_SECONDS)  # longer than an attempt with a slow name server takes
 SENDERS = 4
 POLL_SECONDS = 0.5
@@ -73,6 +75,18 @@ def delete_endpoint(db: Database, endpoint_id: UUID) -> None:
     """With what was still to be sent to it."""
     with db.write() as tx:
         webhooks.delete_endpoint(tx, endpoint_id)
+
+
+def sweep_deliveries(db: Database) -> int:
+    """Forget what was delivered or given up long ago, a bounded number at a time; how many they were."""
+    with db.read() as tx:
+        until = tx.now() - ENDED_STAY_FOR
+        if not webhooks.has_ended_before(tx, until):
+            return 0
+    with db.write() as tx:
+        forgotten = webhooks.forget_ended_before(tx, until, limit=DELIVERIES_A_SWEEP)
+    log.info("forgot %d webhooks that were delivered or given up long ago", forgotten)
+    return forgotten
 
 
 def send_next(db: Database, *, private_networks: bool) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 
 from assay.db.engine import WEBHOOK_LOCK, ReadTransaction, WriteTransaction, take_turn
 from assay.db.tables import EPOCH, webhook_deliveries, webhook_endpoints
@@ -143,6 +143,34 @@ def count_deliveries(tx: ReadTransaction) -> dict[DeliveryState, int]:
     statement = select(webhook_deliveries.c.state, func.count().label("deliveries"))
     rows = tx.connection.execute(statement.group_by(webhook_deliveries.c.state))
     return {DeliveryState(row.state): row.deliveries for row in rows}
+
+
+def has_ended_before(tx: ReadTransaction, moment: datetime) -> bool:
+    """Whether there is a delivery to forget: asked often, so it takes no lock."""
+    statement = select(webhook_deliveries.c.id).where(_ended_before(moment)).limit(1)
+    return tx.connection.execute(statement).one_or_none() is not None
+
+
+def forget_ended_before(tx: WriteTransaction, moment: datetime, *, limit: int) -> int:
+    """Forget deliveries that were made or given up before that moment, at most so many; how many they were."""
+    take_turn(tx, WEBHOOK_LOCK)  # or two workers that forget the same ones could wait for each other
+    oldest = (
+        select(webhook_deliveries.c.id)
+        .where(_ended_before(moment))
+        .order_by(webhook_deliveries.c.next_attempt_at)
+        .limit(limit)
+    )
+    return tx.connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(oldest))).rowcount
+
+
+def _ended_before(moment: datetime) -> ColumnElement[bool]:
+    """An attempt is never made before its time, so the first comparison takes nothing away: it is what an index has."""
+    states = [DeliveryState.DELIVERED.value, DeliveryState.GIVEN_UP.value]
+    return (
+        webhook_deliveries.c.state.in_(states)
+        & (webhook_deliveries.c.next_attempt_at <= moment)
+        & (webhook_deliveries.c.last_attempt_at <= moment)
+    )
 
 
 def has_due_delivery(tx: ReadTransaction) -> bool:
