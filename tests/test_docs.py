@@ -1,24 +1,35 @@
 """The documentation is true: the tutorial works when pasted, the site builds, the examples name what exists."""
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
 from click import Group
 
+import assay
 from assay.cli import main
 from assay.config import Settings, variable_of
+from assay.fieldtypes import FIELD_TYPES
+from assay.kernel.chunks import Chunk, ChunkResult, ChunkTask, check_chunk
+from assay.rejections import REJECTION_CODES, Fault
+from assay.schema import CONSTRAINTS, parse_schema
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 DEPLOYMENTS = [ROOT / "Containerfile", *sorted((ROOT / "deploy").rglob("*.yaml"))]
+REFERENCE: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "write_reference_docs.py"))
+CASES = ROOT / "tests" / "kernel" / "cases"
 OTHER_VARIABLES = {"ASSAY_URL", "ASSAY_TOKEN", "ASSAY_CRASH_AT"}  # the clients', and the crash tests'
 
 
@@ -93,3 +104,115 @@ def test_manifests_have_what_the_platforms_ask_for() -> None:
                 or source == "./certificates"
                 or (ROOT / "deploy/compose" / source).exists()
             )
+
+
+@pytest.mark.parametrize("name", REFERENCE["PAGES"])
+def test_reference_page_is_what_the_code_says(name: str) -> None:
+    text = (DOCS / "reference" / name).read_text(encoding="utf-8")
+    assert REFERENCE["page_of"](name, text) == text, f"{name} shows what was; run scripts/write_reference_docs.py"
+
+
+def test_every_type_constraint_and_code_has_words_and_examples() -> None:
+    assert set(REFERENCE["TYPE_NOTES"]) == set(FIELD_TYPES)
+    assert set(REFERENCE["CONSTRAINT_NOTES"]) == set(CONSTRAINTS)
+    assert set(REFERENCE["RECORD_EXAMPLES"]) | set(REFERENCE["givers"]()) == set(REJECTION_CODES)
+    examples = {name: notes.examples for name, notes in REFERENCE["TYPE_NOTES"].items()}
+    assert all({each.format for each in of_type} == {"csv", "jsonl"} for of_type in examples.values())
+    examples |= {name: notes.examples for name, notes in REFERENCE["CONSTRAINT_NOTES"].items()}
+    assert all({bool(each.reason) for each in shown} == {True, False} for shown in examples.values())
+
+
+@pytest.mark.parametrize("name", [*FIELD_TYPES, *CONSTRAINTS])
+def test_examples_of_the_reference_become_what_it_says(name: str) -> None:
+    notes = REFERENCE["TYPE_NOTES"].get(name) or REFERENCE["CONSTRAINT_NOTES"][name]
+    type_name = getattr(notes, "type", name)
+    for example in notes.examples:
+        result = checked_value(example.format, example.raw, {"type": type_name, **example.settings})
+        if example.reason:
+            assert [fault.reason for fault in faults_of(result)] == [example.reason], example
+        else:
+            (value,) = values_of(result)
+            assert (type(value), value) == (type(example.value), example.value), example
+            assert faults_of(result) == []
+
+
+def test_small_schema_of_the_reference_finds_the_faults_that_it_shows(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(REFERENCE["RECORDS"])
+    report = assay.check(path, REFERENCE["SCHEMA"])
+    assert report.first_faults == REFERENCE["FAULTS"]
+    assert (report.record_count, report.rejected_count) == (5, len(REFERENCE["FAULTS"]))
+
+
+@pytest.mark.parametrize("code", REFERENCE["RECORD_EXAMPLES"])
+def test_records_of_the_reference_are_rejected_as_it_says(code: str) -> None:
+    for example in REFERENCE["RECORD_EXAMPLES"][code]:
+        schema = {"x": {"type": "text"}, "y": {"type": "text"}}
+        result = checked(example.format, example.record, schema, limit_bytes=example.limit_bytes)
+        assert faults_of(result) == [Fault("_raw", code, example.reason)]
+
+
+@pytest.mark.parametrize("name", FIELD_TYPES)
+def test_type_gives_the_codes_that_the_reference_lists(name: str) -> None:
+    """By its table of cases, which is the specification, and by each constraint that it takes."""
+    cases = [json.loads(line) for line in (CASES / "fields" / f"{name}.jsonl").read_text("utf-8").split("\n") if line]
+    given = {"required"}
+    for case in cases:
+        field = {"type": name, **case.get("field", {})}
+        faults = faults_of(checked_value(case["format"], case["raw"], field))
+        given |= {fault.code for fault in faults if fault.field == "x"}
+    for constraint in FIELD_TYPES[name].constraints:
+        found = set(codes_of_constraint(name, constraint, [case for case in cases if "field" not in case]))
+        expected = set(REFERENCE["CONSTRAINT_NOTES"][constraint].codes)
+        assert found == {code for code in expected if name in REFERENCE["ONLY_OF_TYPES"].get(code, [name])}, constraint
+        given |= found
+    assert given == {code for code, (_, types) in REFERENCE["givers"]().items() if name in types}
+
+
+def codes_of_constraint(name: str, constraint: str, cases: list[dict[str, Any]]) -> Iterator[str]:
+    """What values that the type accepts are refused with, under strict and less strict bounds."""
+    passing = [case for case in cases if case.get("value") is not None]
+    of_numbers = {"minimum": [10**18, 1], "exclusiveMinimum": [10**18, 0]}
+    of_numbers |= {"maximum": [-(10**18)], "exclusiveMaximum": [-(10**18)]}
+    of_texts = {"minLength": [10_000], "maxLength": [0], "pattern": ["^$"]}
+    one = next(case["value"] for case in passing)
+    for bound in {"enum": [[one]], **of_numbers, **of_texts}[constraint]:
+        for case in passing:
+            result = checked_value(case["format"], case["raw"], {"type": name, constraint: bound})
+            yield from (fault.code for fault in faults_of(result))
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_reference_lists_the_format_of_every_fault_of_a_record(format: str) -> None:
+    examples = REFERENCE["RECORD_EXAMPLES"]
+    listed = [code for code, shown in examples.items() if any(each.format == format for each in shown)]
+    sentences = [re.sub(r"\\{[^}]*\\}", ".*", re.escape(REJECTION_CODES[code].template)) for code in listed]
+    text = (CASES / "formats" / f"{format}.jsonl").read_text("utf-8")
+    found = [row for line in text.split("\n") if line for row in json.loads(line).get("rejected", [])]
+    reasons = [reason for _, field, reason in found if field == "_raw"]
+    assert reasons
+    for reason in reasons:
+        assert any(re.fullmatch(sentence, reason) for sentence in sentences), reason
+
+
+def checked_value(format: str, raw: str, field: Mapping[str, Any]) -> ChunkResult:
+    """One value as it stands in a file, as the service judges it, with another field beside it."""
+    record = f'{{"x": {raw}, "y": "a"}}' if format == "jsonl" else f"{raw},a"
+    return checked(format, record.encode(), {"x": dict(field), "y": {"type": "text"}})
+
+
+def checked(format: str, record: bytes, schema: Mapping[str, Any], *, limit_bytes: int = 2**24) -> ChunkResult:
+    header = tuple(schema) if format == "csv" else None
+    chunk = Chunk(0, 0, len(record), 0, header, 1)
+    parsed = parse_schema({"fields": dict(schema)})
+    return check_chunk(record, ChunkTask(chunk, format, parsed, UUID(int=0), record_limit_bytes=limit_bytes))
+
+
+def faults_of(result: ChunkResult) -> list[Fault]:
+    rows = result.rejections.to_pylist()
+    return [Fault(row["field"], row["code"], row["reason"]) for row in rows]
+
+
+def values_of(result: ChunkResult) -> list[object]:
+    values: list[object] = result.table.column("x").to_pylist()
+    return values
