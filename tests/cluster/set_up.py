@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assay import crash_points
 from crash.set_ups import SETTINGS, SetUp
-from services.dask_cluster import DaskCluster, dask_cluster
+from services.dask_cluster import dask_cluster
 from services.processes import HOST, assay, ended_at_the_end, free_port
 from services.seaweedfs import S3Server
 
@@ -45,18 +45,17 @@ def many_machines(
     name = "PostgreSQL + S3 + Dask" if with_dask else "PostgreSQL + S3"
     addresses = [f"http://{HOST}:{port}" for port in ports]
     set_up = SetUp(name, database_url, addresses, servers, workers, dask.workers * with_dask, steps)
-    with ended_at_the_end(*workers, *servers, *dask.workers, dask.scheduler):
+    with (
+        ended_at_the_end(dask.scheduler),
+        ended_at_the_end(*dask.workers),
+        ended_at_the_end(*workers, *servers),
+    ):
         if with_dask:
             set_up.scheduler = dask.scheduler
-            _start(dask)
+            dask.scheduler.start()
+            dask.scheduler.wait_until_ready()
         set_up.start_all()
         yield set_up
-
-
-def _start(dask: DaskCluster) -> None:
-    for process in dask.processes:
-        process.start()
-        process.wait_until_ready()
 
 
 def migrate(database_url: str) -> None:

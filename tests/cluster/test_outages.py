@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from random import Random
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import pytest
 from assay.db import jobs, leases
 from assay.db.engine import open_database
 from assay.jobs import Import
-from cluster.set_up import many_machines
+from cluster.set_up import many_machines, migrate
 from crash.comparing import compare
 from crash.known_files import SCHEMA, make_files
 from crash.patient_client import PatientClient
@@ -28,9 +27,10 @@ OUTAGE_SECONDS = 2.5  # longer than the lease
 def import_through(place: Place, outage: Callable[[], None]) -> list[str]:
     """Import a file of many chunks with an outage in its middle; the reasons of all its moves."""
     place.settings["ASSAY_CHUNK_BYTES"] = "1024"
-    place.server()
-    place.worker("one")
-    place.worker("two")
+    place.start_server()
+    place.start_worker("one")
+    place.start_worker("two")
+    place.wait_until_ready()
     client = place.client()
     files = make_files(Random(8), files=1, records=3000)
     dataset_id = client.make_dataset(SCHEMA)
@@ -86,10 +86,24 @@ def import_on_dask(set_up: SetUp, outage: Callable[[], None]) -> Import:
     return job
 
 
-@pytest.fixture
-def on_dask(tmp_path: Path, postgresql_url: str, s3: S3Server) -> Iterator[SetUp]:
-    with many_machines(tmp_path, database_url=postgresql_url, s3=s3, ASSAY_CHUNK_BYTES="1024") as set_up:
+@pytest.fixture(scope="module")
+def shared_on_dask(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, s3: S3Server
+) -> Iterator[SetUp]:
+    """On a database of its own: the one that all tests share is cleared for each."""
+    url = postgresql.create_database("assay_on_dask")
+    migrate(url)
+    folder = tmp_path_factory.mktemp("dask")
+    with many_machines(folder, database_url=url, s3=s3, ASSAY_CHUNK_BYTES="1024") as set_up:
         yield set_up
+    postgresql.drop_database("assay_on_dask")
+
+
+@pytest.fixture
+def on_dask(shared_on_dask: SetUp) -> SetUp:
+    """With all its processes, whatever the test before has ended."""
+    shared_on_dask.start_all()
+    return shared_on_dask
 
 
 @pytest.mark.timeout(180)

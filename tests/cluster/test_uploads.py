@@ -39,7 +39,7 @@ def put(offer: dict[str, Any], data: bytes, *, content_type: str | None = None) 
 def test_a_presigned_url_takes_its_content_type_only_and_the_sweep_notices_the_file(
     place: Place, s3: S3Server, file: KnownFile
 ) -> None:
-    place.server()
+    place.start_server()
     place.worker()
     client = place.client()
     offer = ask_for_url(client, file)
@@ -78,7 +78,7 @@ def test_the_store_may_tell_of_an_upload_and_is_not_believed(place: Place, s3: S
 
 def test_an_expired_url_is_refused_but_an_upload_under_way_at_expiry_counts(place: Place, file: KnownFile) -> None:
     place.settings["ASSAY_UPLOAD_URL_SECONDS"] = "2"
-    place.server()
+    place.start_server()
     place.worker()
     client = place.client()
     slow, late = ask_for_url(client, file), ask_for_url(client, file)
@@ -88,7 +88,7 @@ def test_an_expired_url_is_refused_but_an_upload_under_way_at_expiry_counts(plac
     connection.putheader("Content-Type", slow["content_type"])
     connection.putheader("Content-Length", str(len(file.data)))
     connection.endheaders(file.data[:1000])
-    time.sleep(5)  # both URLs expire, and the sweep has looked at their imports
+    time.sleep(3.5)  # both URLs expire, and the sweep has looked at their imports
     assert put(late, file.data) == 403
     connection.send(file.data[1000:])
     assert connection.getresponse().status == 200
@@ -98,7 +98,7 @@ def test_an_expired_url_is_refused_but_an_upload_under_way_at_expiry_counts(plac
 
 def test_a_second_upload_to_the_same_url_in_mid_import_fails_the_job(place: Place, file: KnownFile) -> None:
     place.settings["ASSAY_LEASE_SECONDS"] = "60"
-    place.server()
+    place.start_server()
     worker = place.worker(ASSAY_CRASH_AT="chunk_done:2:SIGSTOP")
     client = place.client()
     offer = ask_for_url(client, file)

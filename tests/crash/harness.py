@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from random import Random
 
@@ -25,6 +25,7 @@ from crash.set_ups import KINDS, TOKEN, SetUp, ended_badly, was_killed
 from services.processes import Process
 
 ARMED_SECONDS = 5  # how long a step may take to be reached, after which the round goes on without that kill
+LATE_SECONDS = 0.5  # how long after the end of all imports a step of one of them may be reached
 STEP_COUNTS = {"chunk_done": 12, "upload_stored": 4, "file_swept": 4}
 
 
@@ -86,12 +87,14 @@ def _turns(kinds: Sequence[str], random: Random) -> Iterator[str]:
 def _run_round(set_up: SetUp, random: Random, load: Load, kills: Counter[str], plan: list[str]) -> Findings:
     armed = _arm(set_up, random, plan[0])
     set_up.start_all()
+    if armed is not None:
+        armed.wait_until_ready()
     files = [make_files(random, files=load.files, records=load.records) for _ in range(load.datasets)]
     with ThreadPoolExecutor(load.datasets) as threads:
         imports = [threads.submit(_import_all, set_up.addresses, dataset) for dataset in files]
         for kind in plan:
             if armed is not None:
-                _await_death(armed)
+                _await_death(armed, kind, imports)
                 if was_killed(armed):
                     kills[f"at {kind}"] += 1
                 armed = None
@@ -108,19 +111,22 @@ def _run_round(set_up: SetUp, random: Random, load: Load, kills: Counter[str], p
 
 
 def _arm(set_up: SetUp, random: Random, kind: str) -> Process | None:
-    """Start one process anew that dies at that step; None for another kind of kill."""
+    """Start one process anew that dies at that step, without waiting for it; None for another kind of kill."""
     if kind not in crash_points.STEPS:
         return None
     process = random.choice(set_up.servers if kind == "upload_stored" else set_up.workers)
     process.end()
     count = random.randint(1, STEP_COUNTS.get(kind, 2))
     process.start(**{crash_points.VARIABLE: f"{kind}:{count}"})
-    process.wait_until_ready()
     return process
 
 
-def _await_death(process: Process) -> None:
-    process.wait(ARMED_SECONDS)
+def _await_death(process: Process, step: str, imports: Sequence["Future[Findings]"]) -> None:
+    """Only a file may be swept when the imports have ended: no other step is reached then, and none is waited for."""
+    deadline = time.monotonic() + ARMED_SECONDS
+    while not process.wait(0.05) and time.monotonic() < deadline:
+        if step != "file_swept" and all(each.done() for each in imports):
+            deadline = min(deadline, time.monotonic() + LATE_SECONDS)
     if process.is_running:
         process.end()  # started again unarmed: it must not die in a later round
 

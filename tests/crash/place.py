@@ -10,7 +10,7 @@ from assay.db.engine import open_database
 from assay.jobs import JobEvent
 from crash.patient_client import PatientClient
 from crash.set_ups import SETTINGS, TOKEN
-from services.processes import HOST, Process, assay, ended_at_the_end, free_port
+from services.processes import HOST, Process, assay, end_together, free_port
 
 
 @dataclass
@@ -20,6 +20,8 @@ class Place:
     folder: Path
     port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
+    _processes: list[Process] = field(default_factory=list)
+    _starting: list[Process] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> "Place":
@@ -30,19 +32,37 @@ class Place:
 
     def end_all(self) -> None:
         self._stack.close()
+        end_together(*self._processes)
 
     def server(self, *, workers: int = 0, **environment: str) -> Process:
-        return self._started("server", "serve", "--port", str(self.port), "--workers", str(workers), **environment)
+        process = self.start_server(workers=workers, **environment)
+        self.wait_until_ready()
+        return process
 
     def worker(self, name: str = "worker", *, workers: int = 1, **environment: str) -> Process:
-        return self._started(name, "worker", "--workers", str(workers), **environment)
+        process = self.start_worker(name, workers=workers, **environment)
+        self.wait_until_ready()
+        return process
 
-    def _started(self, name: str, *words: str, **environment: str) -> Process:
+    def start_server(self, *, workers: int = 0, **environment: str) -> Process:
+        """Does not wait: what is started so comes up beside the others."""
+        return self._start("server", "serve", "--port", str(self.port), "--workers", str(workers), **environment)
+
+    def start_worker(self, name: str = "worker", *, workers: int = 1, **environment: str) -> Process:
+        """Does not wait either."""
+        return self._start(name, "worker", "--workers", str(workers), **environment)
+
+    def wait_until_ready(self) -> None:
+        """Until all that was started is."""
+        while self._starting:
+            self._starting.pop().wait_until_ready()
+
+    def _start(self, name: str, *words: str, **environment: str) -> Process:
         settings = {**SETTINGS, "ASSAY_DATA_DIR": str(self.folder / "data"), **self.settings}
         process = assay(name, *words, folder=self.folder, environment=settings)
-        self._stack.enter_context(ended_at_the_end(process))
+        self._processes.append(process)
         process.start(**environment)
-        process.wait_until_ready()
+        self._starting.append(process)
         return process
 
     def client(self) -> PatientClient:

@@ -82,10 +82,10 @@ def one_machine(folder: Path) -> Iterator[SetUp]:
     server = assay("server", "serve", "--port", str(port), folder=folder, environment=settings)
     worker = assay("worker", "worker", "--workers", "1", folder=folder, environment=settings)
     with ended_at_the_end(server, worker):
-        server.start()
-        server.wait_until_ready()
-        worker.start()
-        worker.wait_until_ready()
+        for process in (server, worker):
+            process.start()
+        for process in (server, worker):
+            process.wait_until_ready()
         yield SetUp(
             "SQLite + directory",
             f"sqlite:///{folder / 'data' / 'assay.db'}",

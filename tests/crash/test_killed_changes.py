@@ -37,9 +37,9 @@ def ended_migration(client: PatientClient, dataset_id: str, migration_id: str) -
 
 @pytest.mark.parametrize("step", ["chunk_done:3", "before_commit"])
 def test_migration_whose_worker_is_killed_is_done_once_by_another(place: Place, step: str) -> None:
-    place.server()
-    client = place.client()
+    place.start_server()
     first = place.worker("first")
+    client = place.client()
     dataset_id = client.make_dataset(SCHEMA)
     client.wait_for_end(dataset_id, client.upload(dataset_id, "a.jsonl", jsonl(0, COUNT)))
     before = client.records(dataset_id)

@@ -36,9 +36,9 @@ def on_postgresql(place: Place, postgresql_url: str) -> Place:
 @pytest.mark.parametrize("step", ["chunk_done:3", "before_commit:1"])
 def test_a_worker_stopped_past_its_lease_commits_nothing_and_leaves_nothing(on_postgresql: Place, step: str) -> None:
     place = on_postgresql
-    place.server()
-    client = place.client()
+    place.start_server()
     stopped = place.worker("stopped", ASSAY_CRASH_AT=f"{step}:SIGSTOP")
+    client = place.client()
     dataset_id, files, import_id = start_import(client)
     wait_until(lambda: stopped.state == "T", what="the worker stops at its step")
     stop_family(stopped, signal.SIGSTOP)
@@ -57,9 +57,9 @@ def test_a_worker_stopped_past_its_lease_commits_nothing_and_leaves_nothing(on_p
 def test_a_worker_stopped_for_less_than_its_lease_goes_on(on_postgresql: Place) -> None:
     place = on_postgresql
     place.settings["ASSAY_LEASE_SECONDS"] = "60"
-    place.server()
-    client = place.client()
+    place.start_server()
     worker = place.worker(ASSAY_CRASH_AT="chunk_done:3:SIGSTOP")
+    client = place.client()
     dataset_id, files, import_id = start_import(client)
     wait_until(lambda: worker.state == "T", what="the worker stops at its step")
     worker.send(signal.SIGCONT)
@@ -71,9 +71,9 @@ def test_a_worker_stopped_for_less_than_its_lease_goes_on(on_postgresql: Place) 
 def test_a_worker_told_to_end_gives_its_job_back_within_seconds_at_no_cost(on_postgresql: Place) -> None:
     place = on_postgresql
     place.settings["ASSAY_CHUNK_BYTES"] = "1024"
-    place.server()
-    client = place.client()
+    place.start_server()
     worker = place.worker("first", ASSAY_CRASH_AT="chunk_done:3:SIGSTOP")
+    client = place.client()
     dataset_id, files, import_id = start_import(client, records=9000)  # more than it can do before it hears
     wait_until(lambda: worker.state == "T", what="the worker stops at its step")
     worker.send(signal.SIGTERM)
@@ -84,5 +84,5 @@ def test_a_worker_told_to_end_gives_its_job_back_within_seconds_at_no_cost(on_po
     given_back = place.events(import_id)[-1]
     assert (given_back.to_state, given_back.reason) == (State.QUEUED, "The worker was stopped.")
     assert place.files("parts") == []
-    place.worker("second")
+    place.worker("second", ASSAY_CHUNK_BYTES="1000000")
     assert compare(client, dataset_id, files, [client.wait_for_end(dataset_id, import_id)]).wrong == []

@@ -88,17 +88,7 @@ class Process:
 
     def end(self) -> None:
         """In good order if it can, else at once."""
-        if self.popen is None:
-            return
-        family = descendants(self.id)
-        if self.is_running:
-            for number in (signal.SIGCONT, signal.SIGTERM):
-                self.send(number)
-            if not self.wait(END_SECONDS):
-                self.send(signal.SIGKILL)
-        self.popen.wait()
-        for process_id in family:  # of a process that ended in good order none is left
-            kill(process_id)
+        end_together(self)
 
 
 def assay(
@@ -112,13 +102,27 @@ def assay(
     return Process(name, command, folder / f"{name}.log", environment or {})
 
 
+def end_together(*processes: Process) -> None:
+    """Each in good order if it can, else at once; none waits for another."""
+    running = [process for process in processes if process.is_running]
+    families = [member for process in running for member in descendants(process.id)]
+    for process in running:
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            process.send(number)
+    for process in running:
+        if not process.wait(END_SECONDS):
+            process.send(signal.SIGKILL)
+            process.wait(END_SECONDS)
+    for process_id in families:  # of a process that ended in good order none is left
+        kill(process_id)
+
+
 @contextmanager
 def ended_at_the_end(*processes: Process) -> Iterator[None]:
     try:
         yield
     finally:
-        for process in processes:
-            process.end()
+        end_together(*processes)
 
 
 def kill(process_id: int) -> None:
