@@ -69,8 +69,8 @@ def read_members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
 
 
 def _kind(message: str) -> str:
-    """msgspec says: Expected `object`, got `array`."""
-    given = message.rsplit("`", 2)[1]
+    """msgspec says: Expected `object`, got `array`; of a number that no float holds, that it is out of range."""
+    given = message.rsplit("`", 2)[1] if "`" in message else ""
     kinds = {"array": "an array", "str": "a string", "null": "null", "bool": "a boolean"}
     return kinds.get(given, "a number")
 
