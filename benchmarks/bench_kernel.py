@@ -106,7 +106,9 @@ def report(folder: Path, results: dict[Key, list[Measured]], options: argparse.N
     rows = [summary(key, runs, results) for key, runs in results.items()]
     table = [
         f"{options.records:,} records, {options.rounds} rounds, {os.cpu_count()} cores. Seconds are medians, from a "
-        f"warm start; ratios are medians of each round's ratio to {YARDSTICK}.",
+        f"warm start; ratios are medians of each round's ratio to {YARDSTICK}. "
+        "Frictionless writes nothing, and is given a fiftieth of the file, its time taken fifty times. A contender "
+        "that is missing can't read the file.",
         "",
         "| file | contender | seconds | range | ratio | CPU s | CPU ratio | peak MB | accepted | rejected |",
         "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",

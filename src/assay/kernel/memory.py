@@ -17,7 +17,7 @@ def keep_freed_memory() -> None:
     page first: a fifth of the time that a chunk takes. Other C libraries have no such switch and are left alone. Arrow
     is told to take its memory from the C library too: two stores of freed memory hold more than one.
     """
-    _set_thresholds(mapped=KEPT_BYTES, trimmed=KEPT_BYTES // 4)
+    _set_thresholds(mapped=KEPT_BYTES, trimmed=KEPT_BYTES // 8)
     pa.set_memory_pool(pa.system_memory_pool())
 
 
