@@ -119,6 +119,28 @@ def test_the_fast_pass_agrees_with_the_exact_one(format, capsys):
     assert counts["doubted"] > (counts["records"] - counts["accepted"]) * 0.05
 
 
+def test_nothing_is_no_value_inside_a_container(monkeypatch):
+    schema = fields_schema(a="json", b="metadata")
+    inner = [
+        '{"k":}',
+        '{"k": }',
+        '{"k":1,"l":}',
+        "[,]",
+        "[1,]",
+        "[{}]",
+        '{"k":{}}',
+        "{}",
+        "[ ]",
+        '{"k":[]}',
+        '{"k":]}',
+        "[}",
+    ]
+    lines = b"\n".join(f'{{"a":{text},"b":1}}'.encode() for text in inner) + b"\n"
+    compare(lines, ChunkTask(Chunk(0, 0, len(lines), 0, None, 0), "jsonl", schema, DATASET_ID), monkeypatch)
+    cells = b"".join(b'"%s",1\n' % text.replace('"', '""').encode() for text in inner)
+    compare(cells, ChunkTask(Chunk(0, 0, len(cells), 0, ("a", "b"), 0), "csv", schema, DATASET_ID), monkeypatch)
+
+
 def test_keys_that_look_like_others_are_not_taken_for_them(monkeypatch):
     """The key that followed last time is expected again: it must be the same by its text, not by its bytes."""
     schema = fields_schema(a="integer", **{"tab\t": "boolean", 'q"uote': "text"})

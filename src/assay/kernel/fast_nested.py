@@ -105,15 +105,18 @@ def walk_nested_key(data: Bytes, i: int, nest: Nest, base: int, top: int) -> int
 
 
 @compiled
-def open_bracket(data: Bytes, i: int, nest: Nest, depth: int, top: int) -> int:
-    """Puts the bracket at `i` on the stack: the position of what it holds first, of its closing bracket, or -1."""
+def open_bracket(data: Bytes, i: int, nest: Nest, depth: int, top: int) -> tuple[int, bool]:
+    """Puts the bracket at `i` on the stack: (the position of the first value that it holds, or -1, False), or
+    (the position of its closing bracket, True) where it holds none."""
     if depth == MAX_DEPTH:
-        return -1
+        return -1, False
     kind = data[i]
     nest.kinds[depth] = kind
     nest.bases[depth] = top
     i = skip_space(data, i + 1)
-    return walk_nested_key(data, i, nest, top, top) if kind == OPEN_BRACE and data[i] != CLOSE_BRACE else i
+    if data[i] == kind + 2:
+        return i, True
+    return walk_nested_key(data, i, nest, top, top) if kind == OPEN_BRACE else i, False
 
 
 @compiled
@@ -123,13 +126,13 @@ def walk_container(data: Bytes, i: int, nest: Nest) -> int:
     while i >= 0:
         # At a value.
         if data[i] == OPEN_BRACE or data[i] == OPEN_BRACKET:
-            close = data[i] + 2
-            i = open_bracket(data, i, nest, depth, top)
+            is_object = data[i] == OPEN_BRACE
+            i, is_empty = open_bracket(data, i, nest, depth, top)
             if i < 0:
                 break
             depth += 1
-            if data[i] != close:
-                top += close == CLOSE_BRACE
+            if not is_empty:
+                top += is_object
                 continue
         else:
             i = walk_scalar(data, i)
