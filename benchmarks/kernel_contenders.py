@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
@@ -73,6 +72,7 @@ def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
     from uuid import UUID
 
     from assay.kernel.chunks import ChunkTask, plan_chunks
+    from assay.kernel.pipelines import in_order
     from assay.kernel.seen_ids import SeenIds
     from assay.schema import parse_schema
 
@@ -87,24 +87,12 @@ def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
         plan = plan_chunks(read, size_bytes=path.stat().st_size, format=format, schema=schema, chunk_bytes=CHUNK_BYTES)
         seen = SeenIds()
         accepted = rejected = 0
-        under_way: deque[Any] = deque()
         tasks = (ChunkTask(chunk, format, schema, UUID(int=0)) for chunk in plan)
-        for future in _as_they_end(pool, tasks, under_way, path, folder):
-            ids, rejected_here = future.result()
+        pieces = ((task, pool.submit(_assay_chunk, path, folder, task)) for task in tasks)
+        for _, (ids, rejected_here) in in_order(pieces, at_once=PROCESSES + 2):
             seen.add(ids)
             accepted, rejected = accepted + len(ids), rejected + rejected_here
     return accepted, rejected
-
-
-def _as_they_end(
-    pool: Executor, tasks: Iterator[Any], under_way: deque[Any], path: Path, folder: Path
-) -> Iterator[Any]:
-    for task in tasks:
-        under_way.append(pool.submit(_assay_chunk, path, folder, task))
-        if len(under_way) > PROCESSES + 1:
-            yield under_way.popleft()
-    while under_way:
-        yield under_way.popleft()
 
 
 def _assay_chunk(path: Path, folder: Path, task: Any) -> tuple[Any, int]:

@@ -22,8 +22,10 @@ from kernel_data import SCHEMA, made_file
 from assay.config import Settings
 from assay.engines import open_engine
 from assay.importing import ImportPlan, import_file
-from assay.kernel.identity import Ids, ids_of_parquet, ids_to_arrow
-from assay.kernel.write import parquet_bytes
+from assay.jobs import StoredParquet
+from assay.kernel.identity import ids_to_arrow
+from assay.kernel.write import footer_hash, parquet_bytes
+from assay.reading import read_ids
 from assay.schema import parse_schema
 from assay.storage.base import Storage, open_storage
 
@@ -71,24 +73,19 @@ def plan_of(path: Path, url: str, storage: Storage) -> ImportPlan:
     )
 
 
-def known_parts(storage: Storage, count: int) -> list[str]:
+def known_parts(storage: Storage, count: int) -> list[StoredParquet]:
     chance = np.random.default_rng(1)
-    keys = []
+    parts = []
     for number in range(0, count, IDS_A_PART):
-        keys.append(f"known/{number}.parquet")
         ids = chance.integers(0, 256, (min(IDS_A_PART, count - number), 16), np.uint8)
-        storage.put(keys[-1], parquet_bytes(pa.table({"datapoint_id": ids_to_arrow(ids)})))
-    return keys
+        data = parquet_bytes(pa.table({"datapoint_id": ids_to_arrow(ids)}))
+        parts.append(StoredParquet(f"known/{number}.parquet", data.size, footer_hash(data)))
+        storage.put(parts[-1].key, data)
+    return parts
 
 
-def read_ids(storage: Storage, key: str) -> Ids:
-    stored = storage.stat(key)
-    assert stored is not None
-    return ids_of_parquet(pa.BufferReader(storage.read_range(key, 0, stored.size_bytes)))
-
-
-def import_once(plan: ImportPlan, storage: Storage, executor: Any, known: list[str]) -> tuple[float, float]:
-    reads = [partial(read_ids, storage, key) for key in known]
+def import_once(plan: ImportPlan, storage: Storage, executor: Any, known: list[StoredParquet]) -> tuple[float, float]:
+    reads = [partial(read_ids, storage, part) for part in known]
     used, started = cpu_seconds(os.getpid()), time.perf_counter()
     import_file(plan, storage=storage, engine=executor, chunks_at_once=3, known_ids=reads, on_progress=lambda _: None)
     return time.perf_counter() - started, cpu_seconds(os.getpid()) - used

@@ -26,7 +26,6 @@ GROUPS = {
     "config": "config",
     "chunk_runs": "importing",
     "importing": "importing",
-    "pipelines": "importing",
     "migrating": "importing",
     "migration_runs": "importing",
     "operations": "operations",

@@ -27,7 +27,7 @@ from assay.kernel.chunks import Chunk, ChunkResult, ChunkTask, FileFault, check_
 from assay.kernel.files import text_offset
 from assay.kernel.formats import FORMATS
 from assay.kernel.identity import Ids
-from assay.kernel.known_ids import SortedIds, first_of_each, sorted_ids
+from assay.kernel.sorted_ids import SortedIds, first_of_each, sorted_ids
 from assay.kernel.write import footer_hash, parquet_bytes
 from assay.operations import import_folder, require_dataset
 from assay.reading import read_ids

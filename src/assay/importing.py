@@ -16,8 +16,9 @@ from assay.error_summary import ErrorSummary
 from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, RejectionPart
 from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
 from assay.kernel.identity import Ids
+from assay.kernel.pipelines import in_order
 from assay.kernel.seen_ids import SeenIds
-from assay.pipelines import in_order
+from assay.kernel.sorted_ids import sorted_ids
 from assay.schema import DatasetSchema
 from assay.storage.base import Storage
 
@@ -187,8 +188,7 @@ def _read_and_match(read: Callable[[], Ids], candidates: Callable[[Ids], Ids]) -
 
 def _find_known(found: _Found, known: Ids, storage_url: str, engine: Executor, *, at_once: int) -> None:
     """Marks the rows of the parts that the dataset has already."""
-    among_known = SeenIds()
-    among_known.add(known)
+    among_known = sorted_ids(known)
     reading = ((each, engine.submit(read_part_ids, storage_url, each.part)) for each in found.parts)
     for each, ids in in_order(reading, at_once=at_once):
         before = len(each.repeated)

@@ -15,9 +15,9 @@ from assay.importing import ImportPlan, UploadDamaged, UploadReader
 from assay.jobs import INLINE_ERRORS, Counts
 from assay.kernel.chunks import MAX_CELLS, Chunk, ChunkTask, FileFault, plan_chunks
 from assay.kernel.normalise import Kept, planning_schema, readable
+from assay.kernel.pipelines import in_order
 from assay.migration_runs import GroupOutcome, MigrationGroup, MigrationPiece, run_group
 from assay.migrations import MigratedPart, MigrationOutcome, NulledValue
-from assay.pipelines import in_order
 from assay.storage.base import Storage
 
 PIECES_A_GROUP = 256

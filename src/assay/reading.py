@@ -19,7 +19,7 @@ from assay.db import datasets
 from assay.db.engine import Database
 from assay.errors import ErrorCode, Unavailable
 from assay.jobs import Part, StoredParquet
-from assay.kernel.identity import Ids, ids_of_parquet
+from assay.kernel.identity import Ids, ids_of_open_parquet
 from assay.kernel.normalise import IDENTITY_COLUMNS, Kept, kept_of_table
 from assay.kernel.write import check_footer, footer_size
 from assay.storage.base import Storage
@@ -58,7 +58,7 @@ class StoredFile(io.RawIOBase):
         self._storage = storage
         self._key = file.key
         self._size_bytes = file.size_bytes
-        self.end = end
+        self._end = end
         self._position = 0
 
     def readable(self) -> bool:
@@ -82,12 +82,12 @@ class StoredFile(io.RawIOBase):
         return data
 
     def _read(self, start: int, length: int) -> bytes:
-        end_starts = self._size_bytes - len(self.end)
+        end_starts = self._size_bytes - len(self._end)
         if start >= end_starts:
-            return self.end[start - end_starts : start - end_starts + length]
+            return self._end[start - end_starts : start - end_starts + length]
         before = self._storage.read_range(self._key, start, min(length, end_starts - start))
         is_whole = len(before) == end_starts - start
-        return before + self.end[: length - len(before)] if is_whole else before
+        return before + self._end[: length - len(before)] if is_whole else before
 
 
 @contextmanager
@@ -236,10 +236,9 @@ def read_known_ids(db: Database, storage: Storage, dataset_id: UUID) -> Iterator
 
 def read_ids(storage: Storage, file: StoredParquet) -> Ids:
     """The ids of a file's records, in their order."""
-    with telling_damage(file.key):
-        stored = open_stored(storage, file)
-        ids = ids_of_parquet(stored)
-        check_row_count(len(ids), stored)
+    with open_parquet(storage, file) as parquet:
+        ids = ids_of_open_parquet(parquet)
+        _check_row_count(len(ids), parquet)
         return ids
 
 
@@ -256,16 +255,15 @@ def read_kept(storage: Storage, parts: Iterable[Part]) -> Iterator[Kept]:
 
 def read_file(storage: Storage, file: StoredParquet, *, columns: list[str] | None = None) -> pa.Table:
     """A file of records, or these columns of it, whole in memory."""
-    with telling_damage(file.key):
-        stored = open_stored(storage, file)
-        table = pq.read_table(stored, columns=columns, page_checksum_verification=True)
-        check_row_count(table.num_rows, stored)
+    with open_parquet(storage, file) as parquet:
+        table = parquet.read(columns=columns)
+        _check_row_count(table.num_rows, parquet)
         return table
 
 
-def check_row_count(count: int, stored: StoredFile) -> None:
+def _check_row_count(count: int, parquet: pq.ParquetFile) -> None:
     """Arrow reads a single column, and batches, as short as damage has made them."""
-    if count != pq.ParquetFile(pa.BufferReader(stored.end)).metadata.num_rows:
+    if count != parquet.metadata.num_rows:
         raise pa.ArrowInvalid("the file has other rows than its footer says")
 
 

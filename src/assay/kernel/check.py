@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -32,6 +32,7 @@ from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.files import FileFault, ReadRange, read_header
 from assay.kernel.formats import FORMATS
 from assay.kernel.memory import keep_freed_memory
+from assay.kernel.pipelines import in_order
 from assay.kernel.seen_ids import SeenIds
 from assay.kernel.write import parquet_writer, without_rows
 from assay.schema import DatasetSchema
@@ -138,14 +139,9 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, 
     # A forked child could inherit a lock that one of Arrow's threads holds, so children are started afresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
-        under_way: deque[tuple[Chunk, Future[ChunkResult]]] = deque()
+        submitted = ((task.chunk, _submitted(pool, path, task, with_records)) for task in tasks)
         try:
-            for task in tasks:
-                under_way.append((task.chunk, _submitted(pool, path, task, with_records)))
-                if len(under_way) > processes:
-                    yield _first_of(under_way)
-            while under_way:
-                yield _first_of(under_way)
+            yield from in_order(submitted, at_once=processes + 1)
         except BrokenProcessPool as error:
             raise Unavailable(
                 "A checking process was ended by the operating system, perhaps for want of memory. "
@@ -159,11 +155,6 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, 
 def _submitted(pool: Executor, path: Path, task: ChunkTask, with_records: bool) -> Future[ChunkResult]:
     with _interrupts_held_back():
         return pool.submit(_check_range, path, task, with_records)
-
-
-def _first_of(under_way: deque[tuple[Chunk, Future[ChunkResult]]]) -> tuple[Chunk, ChunkResult]:
-    chunk, future = under_way.popleft()
-    return chunk, future.result()
 
 
 def _check_range(path: Path, task: ChunkTask, with_records: bool) -> ChunkResult:

@@ -40,7 +40,7 @@ SPARE_KEY_BYTES = 1 << 16
 
 def jsonl_walk(schema: DatasetSchema, _: tuple[str, ...]) -> Walk:
     keys = new_keys((field.key for field in schema.fields), spare_slots=SPARE_KEYS, spare_bytes=SPARE_KEY_BYTES)
-    raw = np.array([field.type == "json" for field in schema.fields], np.bool_)
+    raw = _raw_fields(schema)
     nest = new_nest()
 
     def walk(data: Bytes, frames: Frames, spans: Spans, number: int) -> None:
@@ -82,8 +82,7 @@ def recognise(
         text_column[at] if found is None else value_column(spans, at, rows, found, arrow_type)
         for at, (found, arrow_type) in enumerate(zip(values, field_types(schema), strict=True))
     ]
-    raw = np.array([format == "jsonl" and field.type == "json" for field in schema.fields], np.bool_)
-    return Accepted(rows, columns), _doubts(spans, doubtful[among[doubtful[:, 0]]], raw, size=len(data))
+    return Accepted(rows, columns), _doubts(spans, doubtful[among[doubtful[:, 0]]], _raw_fields(schema), size=len(data))
 
 
 def _read(
@@ -116,8 +115,12 @@ def _read(
     return columns, np.concatenate(doubtful)
 
 
+def _raw_fields(schema: DatasetSchema) -> NDArray[np.bool_]:
+    """The fields of which a JSON string's span includes its quotes."""
+    return np.array([field.type == "json" for field in schema.fields], np.bool_)
+
+
 def _doubts(spans: Spans, doubtful: Numbers, raw: NDArray[np.bool_], *, size: int) -> Doubts:
-    """`raw` says of which fields a string's span includes its quotes."""
     rows, fields = doubtful[:, 0], doubtful[:, 1]
     kinds = spans.kinds[rows, fields]
     quotes = (kinds == STRING) & ~raw[fields]

@@ -45,7 +45,11 @@ def ids_to_arrow(ids: Ids) -> pa.Array:
 
 def ids_of_parquet(source: object) -> Ids:
     """The `datapoint_id` column of accepted records, in their order, from anything that PyArrow takes for a file."""
-    column = pq.ParquetFile(source, page_checksum_verification=True).read(columns=["datapoint_id"]).column(0)
+    return ids_of_open_parquet(pq.ParquetFile(source, page_checksum_verification=True))
+
+
+def ids_of_open_parquet(file: pq.ParquetFile) -> Ids:
+    column = file.read(columns=["datapoint_id"]).column(0)
     if column.num_chunks == 1:
         return _ids_of_array(column.chunk(0))
     return np.concatenate([_ids_of_array(chunk) for chunk in column.chunks] or [np.empty((0, 16), np.uint8)])
