@@ -6,7 +6,6 @@ Runs in a process pool or on a cluster; everything it needs comes in its task, a
 import multiprocessing
 import multiprocessing.process
 import os
-import signal
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from assay.error_summary import FaultCount
 from assay.jobs import NewPart, RejectionPart
 from assay.kernel.chunks import ChunkTask, check_chunk
 from assay.kernel.identity import Ids, ids_of_parquet
+from assay.kernel.interrupts import leave_interrupts_to_parent
 from assay.kernel.memory import keep_freed_memory
 from assay.kernel.summary import count_faults
 from assay.kernel.write import check_footer, footer_hash, parquet_bytes, without_stored_rows
@@ -121,7 +121,7 @@ def warm_up() -> None:
 
 def prepare_child() -> None:
     """For a pool's child: leave Ctrl-C to the parent, and never outlive it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_interrupts_to_parent()
     keep_freed_memory()
     parent = multiprocessing.parent_process()
     if parent is not None:

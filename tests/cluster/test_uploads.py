@@ -3,6 +3,7 @@
 import http.client
 import signal
 import time
+from contextlib import closing
 from random import Random
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -77,22 +78,22 @@ def test_the_store_may_tell_of_an_upload_and_is_not_believed(place: Place, s3: S
 
 
 def test_an_expired_url_is_refused_but_an_upload_under_way_at_expiry_counts(place: Place, file: KnownFile) -> None:
-    place.settings["ASSAY_UPLOAD_URL_SECONDS"] = "2"
+    place.settings["ASSAY_UPLOAD_URL_SECONDS"] = "4"
     place.start_server()
-    place.worker()
     client = place.client()
-    slow, late = ask_for_url(client, file), ask_for_url(client, file)
+    slow = ask_for_url(client, file)
     address = urlsplit(slow["upload_url"])
-    connection = http.client.HTTPConnection(address.netloc, timeout=30)
-    connection.putrequest("PUT", f"{address.path}?{address.query}")
-    connection.putheader("Content-Type", slow["content_type"])
-    connection.putheader("Content-Length", str(len(file.data)))
-    connection.endheaders(file.data[:1000])
-    time.sleep(3.5)  # both URLs expire, and the sweep has looked at their imports
-    assert put(late, file.data) == 403
-    connection.send(file.data[1000:])
-    assert connection.getresponse().status == 200
-    connection.close()
+    with closing(http.client.HTTPConnection(address.netloc, timeout=30)) as connection:
+        connection.putrequest("PUT", f"{address.path}?{address.query}")
+        connection.putheader("Content-Type", slow["content_type"])
+        connection.putheader("Content-Length", str(len(file.data)))
+        connection.endheaders(file.data[:1000])
+        late = ask_for_url(client, file)
+        place.worker()
+        time.sleep(5.5)  # both URLs expire, and the sweep has looked at their imports
+        assert put(late, file.data) == 403
+        connection.send(file.data[1000:])
+        assert connection.getresponse().status == 200
     assert client.wait_for_end(slow["dataset_id"], slow["import_id"])["status"] == "partial"
 
 

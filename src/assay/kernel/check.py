@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -31,6 +30,7 @@ from assay.kernel.chunks import (
 from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.files import FileFault, ReadRange, read_header
 from assay.kernel.formats import FORMATS
+from assay.kernel.interrupts import interrupts_held_back, leave_interrupts_to_parent
 from assay.kernel.memory import keep_freed_memory
 from assay.kernel.pipelines import in_order
 from assay.kernel.seen_ids import SeenIds
@@ -138,7 +138,7 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, 
     """In the file's order. No more chunks are under way than the processes need to stay busy."""
     # A forked child could inherit a lock that one of Arrow's threads holds, so children are started afresh.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts_to_parent) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare_child) as pool:
         submitted = ((task.chunk, _submitted(pool, path, task, with_records)) for task in tasks)
         try:
             yield from in_order(submitted, at_once=processes + 1)
@@ -153,7 +153,7 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, 
 
 
 def _submitted(pool: Executor, path: Path, task: ChunkTask, with_records: bool) -> Future[ChunkResult]:
-    with _interrupts_held_back():
+    with interrupts_held_back():
         return pool.submit(_check_range, path, task, with_records)
 
 
@@ -164,22 +164,8 @@ def _check_range(path: Path, task: ChunkTask, with_records: bool) -> ChunkResult
     return result if with_records else replace(result, table=result.table.schema.empty_table())
 
 
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """A child that is started here inherits this, so that Ctrl-C does not meet it before it can say how it takes it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches the whole process group; the parent ends the children in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _prepare_child() -> None:
+    leave_interrupts_to_parent()
     keep_freed_memory()
 
 
