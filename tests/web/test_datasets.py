@@ -76,6 +76,13 @@ def test_status_follows_the_imports(importer: Caller) -> None:
     importer.import_file(dataset_id, b"")
     assert status(importer, dataset_id) == "READY"
 
+    without_schema = importer.make_dataset()
+    for ages in (ages_csv(1), ages_csv(2)):
+        waiting = importer.import_file(without_schema, ages)
+        assert status(importer, without_schema) == "UNINITIALISED"
+        importer.request("POST", f"/datasets/{without_schema}/imports/{waiting['import_id']}/cancel")
+        assert status(importer, without_schema) == "ERROR"
+
 
 def test_status_is_processing_while_a_job_waits(caller: Caller) -> None:
     dataset_id = caller.make_dataset(schema=AGES)

@@ -83,7 +83,9 @@ def status_body(dataset: Dataset, states: dict[State, int]) -> DatasetStatusBody
         return DatasetStatusBody(status="PROCESSING")
     if dataset.record_count or states.get(State.COMPLETE) or states.get(State.PARTIAL):
         return DatasetStatusBody(status="READY")
-    return DatasetStatusBody(status="ERROR" if states.get(State.FAILED) else "UNINITIALISED")
+    # One that waits for a schema has not failed.
+    all_failed = states.get(State.FAILED) and not states.get(State.PENDING_SCHEMA)
+    return DatasetStatusBody(status="ERROR" if all_failed else "UNINITIALISED")
 
 
 def datapoint_body(datapoint: Datapoint) -> DatapointBody:
