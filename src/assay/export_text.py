@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 _CONTROLS = {chr(code): f"\\u{code:04x}" for code in range(0x20)} | {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ANY_CONTROL = r"[\x00-\x1f]"
 
-# https://owasp.org/www-community/attacks/CSV_Injection; what is a plain number stays one.
-_FORMULA = r"\A[=+\-@\t\r]"
+# https://owasp.org/www-community/attacks/CSV_Injection; what is a plain number stays one. Quotes keep no cell whole
+# where lines are split at `;` or tabs: they count at the beginning of a cell only, and these cells begin elsewhere.
+_FORMULA = r'(\A|[;\t\r\n])([ \x00"]*[=+\-@＝＋－＠])'
 _PLAIN_NUMBER = r"\A[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
-_NEEDS_QUOTES = r'\A\z|[",\r\n]|\A[ \t]|[ \t]\z'
+# `;` and tab for the spreadsheets that split at these too.
+_NEEDS_QUOTES = r'\A\z|[",;\t\r\n]|\A | \z'
 _HEX = np.frombuffer(b"".join(b"%02x" % value for value in range(256)), np.uint8).reshape(256, 2)
 _UUID_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 
@@ -63,7 +65,8 @@ def csv_header(names: Sequence[str], *, formula_safe: bool) -> bytes:
 def csv_lines(batch: pa.RecordBatch, *, formula_safe: bool) -> bytes:
     """RFC 4180: lines end with CRLF; what is absent is an empty cell, an empty text a pair of quotes.
 
-    With `formula_safe`, a text that a spreadsheet would take for a formula gets an apostrophe before it.
+    With `formula_safe`, what a spreadsheet would take for a formula gets an apostrophe before it, also behind a `;`, a
+    tab or a line break in a text.
     """
     return _csv_joined(list(batch.columns), formula_safe=formula_safe)
 
@@ -80,8 +83,7 @@ def _csv_joined(columns: list[pa.Array], *, formula_safe: bool) -> bytes:
 
 def _defused(cells: pa.Array) -> pa.Array:
     is_number = pc.match_substring_regex(cells, _PLAIN_NUMBER)
-    is_formula = pc.and_(pc.match_substring_regex(cells, _FORMULA), pc.invert(is_number))
-    return pc.if_else(is_formula, pc.binary_join_element_wise("'", cells, ""), cells)
+    return pc.if_else(is_number, cells, pc.replace_substring_regex(cells, _FORMULA, r"\1'\2"))
 
 
 def _quoted(cells: pa.Array) -> pa.Array:

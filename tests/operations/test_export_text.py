@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import uuid
 from datetime import UTC, date, datetime
 from typing import Any
@@ -96,15 +97,29 @@ def test_absence_and_empty_text_are_told_apart_in_csv() -> None:
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-2+3", "'-2+3"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
+        ("＝1+1", "'＝1+1"),
+        ("＋1", "'＋1"),
+        ("－1", "'－1"),
+        ("＠A1", "'＠A1"),
+        ("\t=1", "\t'=1"),
+        ("\r=1", "\r'=1"),
+        ("\n=1", "\n'=1"),
+        ("\x00=1", "'\x00=1"),
+        (" =1", "' =1"),
+        ("a;=1+1", "a;'=1+1"),
+        ("a\t=1;@b", "a\t'=1;'@b"),
+        ("a\r\n-b\n- c", "a\r\n'-b\n'- c"),
+        ('a;"=1', "a;'\"=1"),
+        ("a; \x00\t ＝1", "a; \x00\t' ＝1"),
+        ("-5;-6", "'-5;'-6"),
         ("-5", "-5"),
         ("+3.25", "+3.25"),
         ("-1.5e-7", "-1.5e-7"),
         ("-5\n", "'-5\n"),
         ("-", "'-"),
         ("a=1", "a=1"),
-        (" =1", " =1"),
+        ("a,=1", "a,=1"),
+        ("a;b=1", "a;b=1"),
         ("'=1", "'=1"),
         ("", ""),
     ],
@@ -114,6 +129,15 @@ def test_formulas_are_defused_and_plain_numbers_stay(text: str, safe: str) -> No
     assert read_csv(csv_lines(batch, formula_safe=True)) == [[safe, "x"]]
     assert read_csv(csv_lines(batch, formula_safe=False)) == [[text, "x"]]
     assert read_csv(csv_header(["a", text or "b"], formula_safe=True)) == [["a", safe or "b"]]
+
+
+@unhurried
+@given(st.lists(st.text(st.sampled_from('=-@＝;\t\r\n,"\x00 a1')), min_size=1, max_size=5))
+def test_no_formula_stands_anywhere_however_lines_are_split(texts: list[str]) -> None:
+    """As a spreadsheet sees it that splits at `;` or tabs: quotes within its cells are characters like any other."""
+    batch = batch_of(n=list(range(len(texts))), a=pa.array(texts), b=["x"] * len(texts))
+    for cell in re.split("[;\t\r\n]", csv_lines(batch, formula_safe=True).decode()):
+        assert not re.match('[ \x00"]*[=@＝-]', cell)
 
 
 def test_slices_of_a_batch_give_their_own_lines() -> None:

@@ -17,7 +17,7 @@ router = APIRouter(prefix=BASE_PATH)
 
 Format = Annotated[Literal["parquet", "jsonl", "csv", "arrow"], Query(description="The kind of file.")]
 FormulaSafe = Annotated[
-    bool, Query(description="CSV only: put an apostrophe before texts that a spreadsheet would take for formulas.")
+    bool, Query(description="CSV only: put an apostrophe before what a spreadsheet would take for a formula.")
 ]
 
 
