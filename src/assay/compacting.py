@@ -5,7 +5,8 @@ replaces stay too, for as long as readers may hold a list with them; a crash any
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from uuid import UUID
@@ -16,8 +17,8 @@ from assay.db import compacting, datasets, loose_files
 from assay.db.engine import Database
 from assay.ids import new_id
 from assay.jobs import DataFile, StoredParquet
-from assay.kernel.write import footer_hash, parquet_bytes
-from assay.reading import OLD_FILES_STAY_FOR, read_file
+from assay.kernel.write import footer_hash, joined_parquet_bytes
+from assay.reading import OLD_FILES_STAY_FOR, read_row_groups
 from assay.storage.base import Storage
 
 log = logging.getLogger("assay.compacting")
@@ -78,11 +79,11 @@ def _put_together(db: Database, storage: Storage, dataset_id: UUID, files: list[
     key = f"datasets/{dataset_id}/parts/compacted/{new_id()}.parquet"
     with db.write() as tx:
         loose_files.note_loose(tx, [key], delete_after=tx.now() + UNFINISHED_FOR)
-    tables = [read_file(storage, file.file) for file in files]
-    if [table.num_rows for table in tables] != [file.record_count for file in files]:
+    counts: Counter[str] = Counter()
+    data = joined_parquet_bytes(_row_groups(storage, files, counts))
+    if counts != Counter({file.key: file.record_count for file in files}):
         log.error("dataset %s has files with other records than it should; they are not compacted", dataset_id)
         return False
-    data = parquet_bytes(pa.concat_tables(tables))
     storage.put(key, data)
     into = StoredParquet(key, data.size, footer_hash(data))
     with db.write() as tx:
@@ -91,3 +92,11 @@ def _put_together(db: Database, storage: Storage, dataset_id: UUID, files: list[
     if is_done:
         log.info("dataset %s: put %d files together", dataset_id, len(files))
     return is_done
+
+
+def _row_groups(storage: Storage, files: Iterable[DataFile], counts: Counter[str]) -> Iterator[pa.Table]:
+    """The files' records in their order, counted by file as they are read."""
+    for file in files:
+        for table in read_row_groups(storage, file.file):
+            counts[file.key] += table.num_rows
+            yield table

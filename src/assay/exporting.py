@@ -21,15 +21,13 @@ from assay.export_text import csv_header, csv_lines, json_lines
 from assay.jobs import Part, StoredParquet
 from assay.kernel.arrays import int64_array
 from assay.kernel.columns import accepted_arrow_schema
-from assay.kernel.write import parquet_writer
+from assay.kernel.write import gathered, parquet_writer
 from assay.operations import require_dataset
 from assay.schema import DatasetSchema, parse_schema
 from assay.storage.base import Storage
 
 ROWS_A_BATCH = 16_384
 BATCH_BYTES = 4 * 1024 * 1024
-ROWS_A_GROUP = 131_072
-GROUP_BYTES = 32 * 1024 * 1024
 IMPORT_ID = pa.field("import_id", pa.uuid(), nullable=False)
 
 Batches = Iterator[pa.RecordBatch]
@@ -187,29 +185,15 @@ def write_parquet(snapshot: Snapshot, batches: Batches) -> Iterator[bytes]:
     """Batches are gathered into row groups of a good size, whatever the sizes of the parts."""
     sink = _Sink()
     writer: pq.ParquetWriter | None = None
-    for table in _tables(snapshot.schema, batches):
+    for table in gathered(pa.Table.from_batches([batch], snapshot.schema) for batch in batches):
         if writer is None:
             writer = parquet_writer(sink, table)
-        writer.write_table(table, row_group_size=ROWS_A_GROUP)
+        writer.write_table(table)
         yield sink.take()
     if writer is None:
         writer = parquet_writer(sink, snapshot.schema.empty_table())
     writer.close()
     yield sink.take()
-
-
-def _tables(schema: pa.Schema, batches: Batches) -> Iterator[pa.Table]:
-    gathered: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        gathered.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= ROWS_A_GROUP or size >= GROUP_BYTES:
-            yield pa.Table.from_batches(gathered, schema)
-            gathered, rows, size = [], 0, 0
-    if gathered:
-        yield pa.Table.from_batches(gathered, schema)
 
 
 def write_arrow(snapshot: Snapshot, batches: Batches) -> Iterator[bytes]:

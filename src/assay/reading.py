@@ -12,8 +12,11 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from assay.db import datasets
 from assay.db.engine import Database
@@ -25,6 +28,8 @@ from assay.kernel.write import check_footer, footer_size
 from assay.storage.base import Storage
 
 PARTS_A_LOOK = 32
+# The most text of a page: a record may have 16 MiB, a page a thousand records, and an answer costs some times as much.
+PAGE_TEXT_BYTES = 16 * 1024 * 1024
 END_BYTES = 64 * 1024  # as many as Arrow asks for first
 # Files that others took the place of are kept so long for readers who hold a list with them, an export for one.
 OLD_FILES_STAY_FOR = timedelta(hours=24)
@@ -144,8 +149,9 @@ def check_against_itself(file: pq.ParquetFile) -> None:
 def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_row: int, limit: int) -> DatapointPage:
     """A page of the dataset's records in their stable order: by import as they were committed, then by record index.
 
-    What other imports commit in the meantime comes after everything that is there now. The whole page is of one moment,
-    and so of one schema. Files that were replaced stay for `OLD_FILES_STAY_FOR`; where that was not enough, the page is
+    A page has fewer than `limit` where they would be more than `PAGE_TEXT_BYTES` of text, but one at least. What other
+    imports commit in the meantime comes after everything that is there now. The whole page is of one moment, and so of
+    one schema. Files that were replaced stay for `OLD_FILES_STAY_FOR`; where that was not enough, the page is
     read anew.
     """
     parts = _parts_of_page(db, dataset_id, from_row=from_row, limit=limit)
@@ -176,6 +182,7 @@ def _read_page(storage: Storage, parts: list[Part], *, from_row: int, limit: int
     count = parts[-1].first_row + parts[-1].record_count if parts else from_row
     end = min(from_row + limit, count)
     found: list[Datapoint] = []
+    left_bytes = PAGE_TEXT_BYTES
     # Parts that share a file lie together, and the file is read once for all of them.
     for _, sharing in groupby((part for part in parts if part.first_row < end), key=lambda part: part.key):
         of_file = list(sharing)
@@ -185,23 +192,40 @@ def _read_page(storage: Storage, parts: list[Part], *, from_row: int, limit: int
             import_ids += [part.import_id] * rows
         first = of_file[0]
         start = first.row_in_file + max(0, from_row - first.first_row)
-        found += _read_rows(storage, first, start=start, import_ids=import_ids)
+        for table in _read_rows(storage, first, start=start, count=len(import_ids)):
+            sizes = np.cumsum(_text_bytes(table))
+            fitting = max(0 if found else 1, int(np.searchsorted(sizes, left_bytes, side="right")))
+            found += _datapoints(table.slice(0, fitting), import_ids[:fitting])
+            if fitting < len(table):
+                return DatapointPage(datapoints=found, next_row=from_row + len(found))
+            left_bytes -= int(sizes[-1])
+            import_ids = import_ids[fitting:]
     return DatapointPage(datapoints=found, next_row=end if end < count else None)
 
 
-def _read_rows(storage: Storage, part: Part, *, start: int, import_ids: list[UUID]) -> list[Datapoint]:
-    """The rows of the part's file from `start` on, one for each of the import ids."""
-    count = len(import_ids)
+def _read_rows(storage: Storage, part: Part, *, start: int, count: int) -> Iterator[pa.Table]:
+    """Rows of the part's file, `count` of them from `start` on: a table for each row group that they lie in."""
     with open_parquet(storage, part.file) as file:
-        tables = []
         first = 0
         for index in range(file.metadata.num_row_groups):
             rows = file.metadata.row_group(index).num_rows
             if first + rows > start and first < start + count:
                 skipped = max(0, start - first)
-                tables.append(file.read_row_group(index).slice(skipped, start + count - first - skipped))
+                yield file.read_row_group(index).slice(skipped, start + count - first - skipped)
             first += rows
-        table = pa.concat_tables(tables)
+
+
+def _text_bytes(table: pa.Table) -> NDArray[np.int64]:
+    """How much text each row has, which is all that can make it large."""
+    sizes = np.zeros(len(table), np.int64)
+    for column in table.columns:
+        if column.type == pa.string():
+            sizes += pc.binary_length(column).fill_null(0).to_numpy()
+    return sizes
+
+
+def _datapoints(table: pa.Table, import_ids: list[UUID]) -> list[Datapoint]:
+    """One for each row, of the import whose id stands in the same place."""
     fields = [(field.name, _json_value_of(field.type)) for field in table.schema][2:]
     columns = [table.column(name).to_pylist() for name in table.column_names]
     return [
@@ -247,18 +271,24 @@ def read_kept(storage: Storage, parts: Iterable[Part]) -> Iterator[Kept]:
     read: tuple[str, Kept] | None = None
     for part in parts:
         if read is None or read[0] != part.key:
-            columns = list(IDENTITY_COLUMNS)
-            read = part.key, kept_of_table(read_file(storage, part.file, columns=columns))
+            read = part.key, kept_of_table(_read_columns(storage, part.file, list(IDENTITY_COLUMNS)))
         rows = slice(part.row_in_file, part.row_in_file + part.record_count)
         yield Kept(read[1].rows[rows], read[1].ids[rows])
 
 
-def read_file(storage: Storage, file: StoredParquet, *, columns: list[str] | None = None) -> pa.Table:
-    """A file of records, or these columns of it, whole in memory."""
+def _read_columns(storage: Storage, file: StoredParquet, columns: list[str]) -> pa.Table:
+    """These columns of a file of records, whole in memory."""
     with open_parquet(storage, file) as parquet:
         table = parquet.read(columns=columns)
         _check_row_count(table.num_rows, parquet)
         return table
+
+
+def read_row_groups(storage: Storage, file: StoredParquet) -> Iterator[pa.Table]:
+    """A file of records, a row group at a time."""
+    with open_parquet(storage, file) as parquet:
+        for index in range(parquet.num_row_groups):
+            yield parquet.read_row_group(index)
 
 
 def _check_row_count(count: int, parquet: pq.ParquetFile) -> None:

@@ -1,18 +1,22 @@
 """Compaction: many small files become one, and nobody who reads can tell."""
 
+import json
 import random
 import threading
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 
 from assay import compacting
+from assay.appending import KnownIds, append_records
 from assay.compacting import MIN_FILES, SMALL_ROWS, UNFINISHED_FOR, choose_runs, compact_dataset
 from assay.db import datasets, jobs, loose_files
 from assay.db.engine import Database
 from assay.errors import Unavailable
 from assay.jobs import DataFile
-from assay.reading import OLD_FILES_STAY_FOR, Datapoint, read_datapoints
+from assay.kernel import write
+from assay.reading import OLD_FILES_STAY_FOR, Datapoint, read_datapoints, read_row_groups
 from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_files
 from db.making import claim_surely, complete
@@ -113,6 +117,40 @@ def test_appends_and_imports_know_records_that_were_put_together(database: Datab
     sweep_files(database, storage)
     append(database, storage, dataset_id, jsonl(3, 4, 21))
     assert ages(database, storage, dataset_id) == list(range(1, 22))
+
+
+class Weighed:
+    """A storage that notes what Arrow holds whenever something is read."""
+
+    def __init__(self, storage: LocalStorage) -> None:
+        self._storage = storage
+        self.held_bytes: list[int] = []
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        self.held_bytes.append(pa.total_allocated_bytes())
+        return self._storage.read_range(key, offset, length)
+
+    def put(self, key: str, data: pa.Buffer) -> None:
+        self._storage.put(key, data)
+
+
+def test_records_that_compress_well_are_not_all_held_in_memory(
+    sqlite_database: Database, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "GROUP_BYTES", 4 << 20)
+    dataset_id = make_dataset(sqlite_database, schema={"fields": {"text": {"type": "text"}}})
+    for number in range(20):
+        body = json.dumps({"text": f"{number} " + "again " * (1 << 18)}).encode()
+        append_records(sqlite_database, storage, dataset_id, body, known_ids=KnownIds(), record_limit_bytes=4 << 20)
+    weighed = Weighed(storage)
+    before = pa.total_allocated_bytes()
+    assert compact_dataset(sqlite_database, weighed, dataset_id) == 19  # type: ignore[arg-type]
+    assert max(weighed.held_bytes) - before < 16 << 20  # of 30 MiB
+    with sqlite_database.read() as tx:
+        (file,) = datasets.list_files(tx, dataset_id)
+    groups = [group["text"].to_pylist() for group in read_row_groups(storage, file.file)]
+    assert [text.split(" ", 1)[0] for texts in groups for text in texts] == [str(number) for number in range(20)]
+    assert len(groups) == 10
 
 
 def test_dataset_is_left_alone_while_a_job_of_it_runs(database: Database, storage: LocalStorage) -> None:

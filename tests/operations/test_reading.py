@@ -1,5 +1,6 @@
 """Records read back in pages over many parts, while others are being committed."""
 
+import json
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from assay.appending import KnownIds, append_records
 from assay.db import jobs
 from assay.db.engine import Database
 from assay.jobs import Counts, NewPart, State
@@ -62,6 +64,24 @@ def test_pages_of_any_size_join_to_the_whole(sqlite_database: Database, storage:
         found += [datapoint.data["age"] for datapoint in page.datapoints]
         row = page.next_row
     assert found == list(range(count))
+
+
+def test_page_of_large_records_is_cut_and_its_cursor_goes_on(sqlite_database: Database, storage: Storage) -> None:
+    dataset_id = make_dataset(
+        sqlite_database, schema={"fields": {"text": {"type": "text"}, "yes": {"type": "boolean"}}}
+    )
+    lengths = [9, 8, 1, 40, 2, 3, 0, 11, 4, 5]  # MiB; a page has 16, or one record
+    for of_part in lengths[:5], lengths[5:]:
+        lines = [json.dumps({"text": "ä" * (length << 19), "yes": True}, ensure_ascii=False) for length in of_part]
+        body = "\n".join(lines).encode()
+        append_records(sqlite_database, storage, dataset_id, body, known_ids=KnownIds(), record_limit_bytes=64 << 20)
+    pages: list[list[int]] = []
+    row: int | None = 0
+    while row is not None:
+        page = read_datapoints(sqlite_database, storage, dataset_id, from_row=row, limit=1000)
+        pages.append([len(datapoint.data["text"].encode()) >> 20 for datapoint in page.datapoints])
+        row = page.next_row
+    assert pages == [[9], [8, 1], [40], [2, 3, 0, 11], [4, 5]]
 
 
 def test_page_reaches_over_more_parts_than_one_look(database: Database, storage: Storage) -> None:

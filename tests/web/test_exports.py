@@ -13,6 +13,7 @@ import pytest
 from assay import exporting
 from assay.exporting import EXPORT_FORMATS, export_records, take_snapshot
 from assay.ids import parse_id
+from assay.kernel import write
 from assay.web.services import Services
 from services.callers import AGES, API, TEXTS, Caller, ages_csv, wait_until
 from services.in_thread import served
@@ -183,7 +184,7 @@ def test_small_parts_become_large_row_groups(importer: Caller, monkeypatch: pyte
         importer.import_file(dataset_id, ages_csv(*range(1 + number * 10, 11 + number * 10)))
     data = export(importer, dataset_id, format="parquet")
     assert pq.ParquetFile(pa.BufferReader(data)).metadata.num_row_groups == 1
-    monkeypatch.setattr(exporting, "ROWS_A_GROUP", 20)
+    monkeypatch.setattr(write, "ROWS_A_GROUP", 20)
     monkeypatch.setattr(exporting, "BATCH_BYTES", 100)
     data = export(importer, dataset_id, format="parquet")
     assert pq.ParquetFile(pa.BufferReader(data)).metadata.num_row_groups > 2

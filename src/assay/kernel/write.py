@@ -8,6 +8,8 @@ shows.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,11 +48,34 @@ REPEATS_WITHIN_SAMPLE = 0.5
 
 def parquet_bytes(table: pa.Table) -> pa.Buffer:
     """A file to be stored and read again, of which damage never passes for data."""
-    rows_of_size = GROUP_BYTES * table.num_rows // max(1, table.nbytes)
+    return joined_parquet_bytes([table])
+
+
+def joined_parquet_bytes(tables: Iterable[pa.Table]) -> pa.Buffer:
+    """The same of several tables, at least one, one after the other; no more of them is held than a row group needs."""
     sink = pa.BufferOutputStream()
-    with _writer(sink, table, **_ONE_PAGE) as writer:
-        writer.write_table(table, row_group_size=max(1, min(ROWS_A_GROUP, rows_of_size)))
+    with ExitStack() as stack:
+        writer = None
+        for table in gathered(tables):
+            writer = writer or stack.enter_context(_writer(sink, table, **_ONE_PAGE))
+            rows_of_size = GROUP_BYTES * table.num_rows // max(1, table.nbytes)
+            writer.write_table(table, row_group_size=max(1, min(ROWS_A_GROUP, rows_of_size)))
     return sink.getvalue()
+
+
+def gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The tables put together, as many as a row group takes."""
+    group: list[pa.Table] = []
+    rows = size_bytes = 0
+    for table in tables:
+        if group and (rows + table.num_rows > ROWS_A_GROUP or size_bytes + table.nbytes > GROUP_BYTES):
+            yield pa.concat_tables(group)
+            group, rows, size_bytes = [], 0, 0
+        group.append(table)
+        rows += table.num_rows
+        size_bytes += table.nbytes
+    if group:
+        yield pa.concat_tables(group)
 
 
 def parquet_writer(sink: object, first: pa.Table) -> pq.ParquetWriter:
