@@ -23,8 +23,8 @@ from assay.errors import Conflict, ErrorCode, Invalid, Unavailable
 from assay.ids import new_id
 from assay.jobs import Counts, DataFile, NewAppend, NewPart, RecordError
 from assay.kernel.arrays import int64_array
-from assay.kernel.chunks import Chunk, ChunkResult, ChunkTask, FileFault, check_chunk
-from assay.kernel.files import text_offset
+from assay.kernel.chunks import Chunk, ChunkResult, ChunkTask, check_chunk
+from assay.kernel.files import SNIFFED_BYTES, UTF8_BOM, no_text_in_utf8
 from assay.kernel.formats import FORMATS
 from assay.kernel.identity import Ids
 from assay.kernel.sorted_ids import SortedIds, first_of_each, sorted_ids
@@ -145,11 +145,10 @@ def _framed(body: bytes) -> Chunk:
     """The body as one chunk of records. `Invalid` for what holds none, or too many."""
     if not body:
         raise Invalid("The body is empty; send records as JSON Lines.", code=ErrorCode.INVALID_REQUEST)
-    try:
-        offset = text_offset(lambda at, length: body[at : at + length], len(body))
-    except FileFault as fault:
-        reason = fault.reason.replace("The file ", "The body ", 1)
-        raise Invalid(reason, code=ErrorCode.INVALID_REQUEST) from fault
+    head = body[:SNIFFED_BYTES]
+    if no_text := no_text_in_utf8(head):
+        raise Invalid(f"The body {no_text[0]}. Send JSON Lines in UTF-8.", code=ErrorCode.INVALID_REQUEST)
+    offset = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
     count = len(FORMATS["jsonl"].framing.frames(body[offset:]))
     if count == 0:
         raise Invalid("The body has no records; send at least one.", code=ErrorCode.INVALID_REQUEST)

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation
 from pydantic.functional_serializers import PlainSerializer
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 Result = TypeVar("Result")
 
@@ -76,13 +77,29 @@ class SchemaBody(Body):
     ]
 
 
+def _check_name(name: str) -> str:
+    if "\0" in name:
+        raise PydanticCustomError("name", "The name has a NUL character, which can't be kept; leave it out.")
+    if not name.strip():
+        raise PydanticCustomError("name", "The name is blank; give one that can be seen.")
+    return name
+
+
+# The patterns of what is refused in words are for the description.
+DatasetName = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}),
+    AfterValidator(_check_name),
+]
+
+
 class NewDatasetBody(Body):
     """A dataset to create. Without a schema its uploads wait in `pending_schema`.
 
     The schema is described here and checked elsewhere, by the rules that the kernel goes by.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+    name: DatasetName
     workspace_id: Annotated[str, Field(min_length=1, max_length=64)]
     schema_: Annotated[SkipValidation[SchemaBody] | None, Field(alias="schema")] = None
 
@@ -274,7 +291,12 @@ class NewWebhookBody(Body):
     model_config = ConfigDict(extra="forbid")
 
     url: Annotated[
-        str, Field(max_length=2048, pattern=r"^https?://[!-~]+$", description="An https URL of a public host.")
+        str,
+        Field(
+            max_length=2048,
+            description="An https URL of a public host.",
+            json_schema_extra={"pattern": r"^[hH][tT][tT][pP][sS]?://[!-~]+$"},
+        ),
     ]
     workspace_id: Annotated[
         Annotated[str, Field(max_length=64)] | None, Field(description="The token's own workspace.")

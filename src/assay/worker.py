@@ -285,9 +285,10 @@ class Worker:
         counts = outcome.counts
         to = final_state(counts)
         reason = None
+            records = "The only record was" if counts.rejected == 1 else f"All {counts.rejected:,} records were"
         if to is State.FAILED:
             reason = (
-                f"All {counts.rejected:,} records were rejected, so nothing was ingested. "
+                f"{records} rejected, so nothing was ingested. "
                 "The errors say why: mend the file or the schema, and upload again."
             )
         crash_points.reached("before_commit")

@@ -190,7 +190,7 @@ def test_append_goes_on_once_the_import_has_ended(database: Database, storage: L
         (b"", "is empty"),
         (b" \n\r\n\t\n", "no records"),
         (b"\xef\xbb\xbf\n", "no records"),
-        ('{"age": 1}\n'.encode("utf-16"), "The body is encoded as UTF-16"),
+        ('{"age": 1}\n'.encode("utf-16"), "The body is encoded as UTF-16. Send JSON Lines in UTF-8."),
         (b"PK\x03\x04....", "The body is a ZIP archive"),
         (jsonl(*range(1, MAX_RECORDS + 2)), "has 1,001 records; at most 1,000"),
     ],

@@ -62,6 +62,7 @@ def test_appended_records_are_there_and_no_import_shows(caller: Caller) -> None:
         (b'{"age": 1}\n' * 1001, "application/x-ndjson", ErrorCode.INVALID_REQUEST),
         (ages_csv(1), "text/csv", ErrorCode.CONTENT_TYPE_MISMATCH),
         (b'[{"age": 1}]', "application/json", ErrorCode.CONTENT_TYPE_MISMATCH),
+        (b"\x00\x01\x02", "application/x-ndjson", ErrorCode.INVALID_REQUEST),
         (BODY, "", ErrorCode.CONTENT_TYPE_MISMATCH),
     ],
 )
@@ -74,6 +75,19 @@ def test_wrong_body_is_refused_and_changes_nothing(
     assert_shape(answer.json(), ERROR)
     assert answer.json()["error"]["error_code"] == code
     assert caller.read(f"/datasets/{dataset_id}/status") == {"status": "UNINITIALISED"}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "detail"),
+    [
+        (BODY, "", "Send records as JSON Lines, with 'Content-Type: application/x-ndjson'; the request has none."),
+        (b"\x00\x01\x02", "application/x-ndjson", "The body is binary, not text. Send JSON Lines in UTF-8."),
+        (b"\xff\xfe{\0}\0", "application/x-ndjson", "The body is encoded as UTF-16. Send JSON Lines in UTF-8."),
+    ],
+)
+def test_refusal_says_what_to_send(caller: Caller, body: bytes, content_type: str, detail: str) -> None:
+    answer = append(caller, caller.make_dataset(schema=AGES), body, content_type=content_type)
+    assert answer.json()["error"]["detail"] == detail
 
 
 def test_csv_is_told_to_be_uploaded(caller: Caller) -> None:

@@ -50,9 +50,19 @@ def test_body_that_is_no_strict_json_is_refused_in_words(caller: Caller, body: b
     assert caller.read("/datasets")["results"] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"text"', b"7", b"[1, 2]"])
-def test_body_that_is_no_object_is_refused(caller: Caller, body: bytes) -> None:
-    assert_invalid(post(caller, body))
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "There is no body. Send a JSON object"),
+        (b"null", "must be a JSON object"),
+        (b"[]", "must be a JSON object, not a list"),
+        (b"[1, 2]", "must be a JSON object, not a list"),
+        (b'"text"', "must be a JSON object"),
+        (b"7", "must be a JSON object"),
+    ],
+)
+def test_body_that_is_no_object_is_refused(caller: Caller, body: bytes, words: str) -> None:
+    assert words in assert_invalid(post(caller, body))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +84,18 @@ def test_body_that_is_no_object_is_refused(caller: Caller, body: bytes) -> None:
 def test_fault_of_a_field_is_told_under_its_name(caller: Caller, change: dict[str, Any], field: str) -> None:
     detail = assert_invalid(post(caller, json.dumps({"name": "a", "workspace_id": "home"} | change)))
     assert list(detail) == [field]
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        (" \t", "The name is blank; give one that can be seen."),
+        ("a\0b", "The name has a NUL character, which can't be kept; leave it out."),
+    ],
+)
+def test_refused_name_says_in_words_what_is_wrong(caller: Caller, name: str, detail: str) -> None:
+    answer = post(caller, json.dumps({"name": name, "workspace_id": "home"}))
+    assert assert_invalid(answer) == {"name": [detail]}
 
 
 def test_every_field_that_is_missing_is_named(caller: Caller) -> None:

@@ -51,6 +51,20 @@ def test_every_route_is_described(openapi: dict[str, Any], services: Services) -
     assert set(operations(openapi)) == of_app
 
 
+@pytest.mark.parametrize(
+    ("body", "field", "good", "bad"),
+    [
+        ("NewDatasetBody", "name", [" a ", "a\nb"], ["", " \t", "a\0b", "n" * 256]),
+        ("NewWebhookBody", "url", ["https://a.example/", "HTTPS://a.example"], ["", "a.example", "https://a b/"]),
+    ],
+)
+def test_what_is_refused_in_words_is_described(
+    openapi: dict[str, Any], body: str, field: str, good: list[str], bad: list[str]
+) -> None:
+    described = Draft202012Validator(openapi["components"]["schemas"][body]["properties"][field])
+    assert [value for value in good + bad if described.is_valid(value)] == good
+
+
 def test_public_operation_has_its_public_name(openapi: dict[str, Any]) -> None:
     path = f"{API}/datasets/{{dataset_id}}/imports/{{import_id}}"
     assert openapi["paths"][path]["get"]["operationId"] == "get-dataset-import-status"

@@ -69,6 +69,8 @@ def test_other_content_type_is_refused(caller: Caller, services: Services, datas
 def test_missing_content_type_is_refused(caller: Caller, dataset_id: str) -> None:
     answer = caller.client.put(caller.ask_for_url(dataset_id)["upload_url"], content=DATA)
     assert_refused(answer, 400, ErrorCode.CONTENT_TYPE_MISMATCH)
+    detail = answer.json()["error"]["detail"]
+    assert detail == "Send the file with 'Content-Type: text/csv'; the request has none."
 
 
 def test_altered_url_is_refused(caller: Caller, services: Services, dataset_id: str) -> None:

@@ -97,10 +97,17 @@ def test_url_into_a_private_network_is_refused(caller: Caller, url: str) -> None
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"url": 1}, {"url": None}, {"url": ""}, {"url": "nowhere"}, {"url": URL, "secret": "mine"}, [], "x"]
+    "body", [{}, {"url": 1}, {"url": None}, {"url": "x" * 2049}, {"url": URL, "secret": "mine"}, [], "x"]
 )
 def test_body_that_is_no_webhook_is_refused(caller: Caller, body: object) -> None:
     assert_error(caller.request("POST", "/webhooks", json=body), 400, ErrorCode.INVALID_REQUEST)
+
+
+@pytest.mark.parametrize("url", ["", "hooks.example", "/nowhere", "ftp://hooks.example/"])
+def test_url_that_is_none_is_refused_with_what_it_must_be(caller: Caller, url: str) -> None:
+    answer = caller.request("POST", "/webhooks", json={"url": url})
+    detail = assert_error(answer, 400, ErrorCode.INVALID_WEBHOOK)
+    assert detail == "The URL must begin with https:// and name a host."
 
 
 def test_a_workspace_has_a_bounded_number_of_webhooks(caller: Caller) -> None:

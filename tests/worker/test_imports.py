@@ -95,6 +95,11 @@ def test_all_rejected_is_failed_with_its_faults_kept(bench: Bench) -> None:
     assert bench.files(dataset_id, "rejections") != []
 
 
+def test_only_record_that_was_rejected_is_no_plural(bench: Bench) -> None:
+    (ended,) = bench.done(bench.upload(bench.make_dataset(), csv_of([0])))
+    assert (ended.reason or "").startswith("The only record was rejected, so nothing was ingested.")
+
+
 @pytest.mark.parametrize("data", [b"", b"age\n", b"\n\n", b"name\nx\n", b'age\n1\n"2', "age\n1\n".encode("utf-16")])
 def test_unusable_file_is_failed_with_nothing_left_behind(bench: Bench, data: bytes) -> None:
     dataset_id = bench.make_dataset()

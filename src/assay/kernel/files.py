@@ -35,6 +35,8 @@ _BINARY_MARKS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
 }
+_SAVE_AGAIN = "Save it as UTF-8 and upload it again."
+_OTHER_FILE = "Upload a CSV or JSONL file in UTF-8."
 
 
 class FileFault(Exception):
@@ -60,20 +62,28 @@ def text_offset(read: ReadRange, size_bytes: int) -> int:
     if size_bytes == 0:
         raise FileFault("The file is empty.")
     head = read(0, SNIFFED_BYTES)
+    if no_text := no_text_in_utf8(head):
+        what, advice = no_text
+        raise FileFault(f"The file {what}. {advice}")
+    return len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+
+
+def no_text_in_utf8(head: bytes) -> tuple[str, str] | None:
+    """What the start of a file shows it to be, such as "is encoded as UTF-16", and what to do with a file that is."""
     for mark, encoding in _ENCODING_MARKS.items():
         if head.startswith(mark):
-            raise FileFault(f"The file is encoded as {encoding}. Save it as UTF-8 and upload it again.")
+            return f"is encoded as {encoding}", _SAVE_AGAIN
     for mark, kind in _BINARY_MARKS.items():
         if head.startswith(mark):
-            raise FileFault(f"The file is {kind}, not text. Upload a CSV or JSONL file in UTF-8.")
+            return f"is {kind}, not text", _OTHER_FILE
     nuls = head.count(0)
-    if nuls * 10 > len(head):
-        # Text of European languages in UTF-16 has a NUL in nearly every pair of bytes, always on the same side.
-        sides = head[::2].count(0), head[1::2].count(0)
-        if max(sides) > 3 * len(head) // 8 and min(sides) < nuls // 10:
-            raise FileFault("The file seems to be encoded as UTF-16. Save it as UTF-8 and upload it again.")
-        raise FileFault("The file is binary, not text. Upload a CSV or JSONL file in UTF-8.")
-    return len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+    if nuls * 10 <= len(head):
+        return None
+    # Text of European languages in UTF-16 has a NUL in nearly every pair of bytes, always on the same side.
+    sides = head[::2].count(0), head[1::2].count(0)
+    if max(sides) > 3 * len(head) // 8 and min(sides) < nuls // 10:
+        return "seems to be encoded as UTF-16", _SAVE_AGAIN
+    return "is binary, not text", _OTHER_FILE
 
 
 def record_end(read: ReadRange, offset: int, framing: Framing, *, block_bytes: int) -> tuple[int, bool]:

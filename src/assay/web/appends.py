@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from assay.appending import Appended, append_records
 from assay.errors import ErrorCode, Invalid
 from assay.web.auth import Writer, dataset_for
-from assay.web.errors import responses
+from assay.web.errors import responses, wrong_content_type
 from assay.web.parameters import BASE_PATH, DatasetId
 from assay.web.services import WithServices
 from assay.wire import AppendBody, ImportErrorBody
@@ -59,9 +59,8 @@ def _check_content_type(given: str) -> None:
     wanted = f"Send records as JSON Lines, with 'Content-Type: {CONTENT_TYPES[0]}'"
     if essence == "text/csv":
         message = f"CSV can't be appended. {wanted}, or upload the CSV as a file."
-    else:
-        message = f"{wanted}, not {given[:100]!r}."
-    raise Invalid(message, code=ErrorCode.CONTENT_TYPE_MISMATCH)
+        raise Invalid(message, code=ErrorCode.CONTENT_TYPE_MISMATCH)
+    raise wrong_content_type(wanted, given)
 
 
 def _append_body(appended: Appended) -> AppendBody:

@@ -28,6 +28,8 @@ KIND_STATUS: dict[type[AssayError], int] = {
 # The few codes whose status is not that of their kind.
 CODE_STATUS = {ErrorCode.NOT_AUTHENTICATED: 401, ErrorCode.BODY_TOO_LARGE: 413, ErrorCode.RATE_LIMITED: 429}
 JSON_WANTED = "Send the body as JSON, with 'Content-Type: application/json'."
+NO_BODY = "There is no body. Send a JSON object, with 'Content-Type: application/json'."
+NO_OBJECT = "The body must be a JSON object, not a list or a single value."
 TITLES = {
     400: "Bad request",
     401: "Not authenticated",
@@ -70,6 +72,12 @@ def status_of(error: AssayError) -> int:
     return CODE_STATUS.get(error.code) or KIND_STATUS[type(error)]
 
 
+def wrong_content_type(wanted: str, given: str) -> Invalid:
+    """`wanted` says what to send, without a full stop."""
+    found = f", not {given[:100]!r}" if given else "; the request has none"
+    return Invalid(f"{wanted}{found}.", code=ErrorCode.CONTENT_TYPE_MISMATCH)
+
+
 def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AssayError, _on_fault)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -101,11 +109,14 @@ def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
         return error_response(415, ErrorCode.WRONG_MEDIA_TYPE, JSON_WANTED)
     faults: dict[str, list[str]] = {}
     for fault in error.errors():
+        if fault["loc"] == ("body",):
+            detail = NO_BODY if fault["type"] == "missing" else NO_OBJECT
+            return error_response(400, ErrorCode.INVALID_REQUEST, detail)
         if fault["type"] == "json_invalid":
             detail = f"The body is no valid JSON: {fault['ctx']['error']}."
             return error_response(400, ErrorCode.INVALID_REQUEST, detail)
         where = [str(step) for step in fault["loc"] if step not in ("body", "query", "path")]
-        faults.setdefault(".".join(where) or "body", []).append(fault["msg"])
+        faults.setdefault(".".join(where), []).append(fault["msg"])
     return error_response(400, ErrorCode.INVALID_REQUEST, faults)
 
 

@@ -26,7 +26,7 @@ from assay.operations import (
     start_import,
 )
 from assay.storage.local import UPLOADS_PATH, LocalStorage, OpenUpload, UploadGrant
-from assay.web.errors import responses
+from assay.web.errors import responses, wrong_content_type
 from assay.web.services import Services, WithServices
 from assay.wire import UploadedBody
 
@@ -110,8 +110,7 @@ def _admit(services: Services, storage: LocalStorage, token: str, request: Reque
     grant = storage.verify_upload(token, now=now)
     given = request.headers.get("content-type", "")
     if given != grant.content_type:
-        message = f"Send the file with 'Content-Type: {grant.content_type}', not {given[:100]!r}."
-        raise Invalid(message, code=ErrorCode.CONTENT_TYPE_MISMATCH)
+        raise wrong_content_type(f"Send the file with 'Content-Type: {grant.content_type}'", given)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > grant.max_bytes:
         raise too_large(grant.max_bytes)
