@@ -4,6 +4,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from assay.errors import ErrorCode
 from services.callers import AGES, API, Caller
@@ -73,6 +74,13 @@ def test_other_names_are_refused_and_leave_no_import(caller: Caller, filename: s
     assert_shape(answer.json(), ERROR)
     assert answer.json()["error"]["error_code"] == ErrorCode.INVALID_FILE_NAME
     assert caller.read(f"/datasets/{dataset_id}/imports")["results"] == []
+
+
+def test_description_says_of_each_name_whether_it_is_taken(caller: Caller) -> None:
+    paths = caller.client.get("/openapi.json").json()["paths"]
+    parameters = paths[f"{API}/datasets/{{dataset_id}}/upload-url/{{filename}}"]["get"]["parameters"]
+    (described,) = [each["schema"] for each in parameters if each["name"] == "filename"]
+    assert [name for name in GOOD_NAMES + BAD_NAMES if Draft202012Validator(described).is_valid(name)] == GOOD_NAMES
 
 
 def test_name_with_a_line_break_is_no_path_at_all(caller: Caller) -> None:

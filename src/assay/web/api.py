@@ -13,6 +13,7 @@ from assay.db import datasets, jobs
 from assay.db.tokens import Token
 from assay.jobs import SETTLED, Import
 from assay.operations import (
+    MAX_FILENAME_CHARACTERS,
     cancel_import,
     create_dataset,
     publish_schema,
@@ -52,7 +53,10 @@ from assay.wire import (
 
 IMPORTS_SHOWN = 100
 # For the description: another name is refused in words.
-FILE_NAME = r"^[^\x00-\x1f\x7f]{1,200}\.([cC][sS][vV]|[jJ][sS][oO][nN][lL])$"
+FILE_NAME = {
+    "pattern": r"^[^\x00-\x1f\x7f]*\.([cC][sS][vV]|[jJ][sS][oO][nN][lL])$",
+    "maxLength": MAX_FILENAME_CHARACTERS,
+}
 FIRST_POLL_SECONDS = 0.05
 SLOWEST_POLL_SECONDS = 0.5
 
@@ -170,7 +174,7 @@ def get_dataset_status(dataset_id: DatasetId, services: WithServices, token: Rea
 def get_upload_url(
     dataset_id: DatasetId,
     filename: Annotated[
-        str, Path(description="The file's name, ending in .csv or .jsonl.", json_schema_extra={"pattern": FILE_NAME})
+        str, Path(description="The file's name, ending in .csv or .jsonl.", json_schema_extra=FILE_NAME)
     ],
     request: Request,
     services: WithServices,
