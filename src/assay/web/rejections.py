@@ -61,4 +61,7 @@ def get_rejected(
     blocks = read_rejected(services.db, services.storage, job, record_limit_bytes=services.settings.record_limit_bytes)
     extension = FILE_FORMATS[job.format].extension
     name = f"{job.filename[: -len(extension)]}-rejected{job.filename[-len(extension) :]}"
-    return download(blocks, media_type=job.content_type, name=name)
+    answer = download(blocks, media_type=job.content_type, name=name)
+    # Without the charset that the framework adds: an upload is taken with exactly this content type.
+    answer.headers["Content-Type"] = job.content_type
+    return answer
