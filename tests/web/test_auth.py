@@ -155,6 +155,7 @@ def test_every_route_refuses_a_token_of_another_workspace(
         if route in LISTS:
             answer = foreigner.get(route[1], workspace_id="home")
             assert foreigner.read(route[1])["results"] == []
+            assert_refused(foreigner.get(route[1], workspace_id=""), 403, ErrorCode.FOREIGN_WORKSPACE)
         else:
             answer = call(foreigner, route, known)
         assert_refused(answer, 403, ErrorCode.FOREIGN_WORKSPACE)

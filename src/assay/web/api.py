@@ -112,7 +112,8 @@ def get_datasets(
     cursor: Cursor = None,
 ) -> Page[DatasetBody]:
     """The workspace's datasets, newest first. `imports` is left empty here; ask for one dataset to see them."""
-    check_workspace(token, workspace_id or token.workspace_id)
+    if workspace_id is not None:
+        check_workspace(token, workspace_id)
     with services.db.read() as tx:
         found = datasets.list_datasets(tx, token.workspace_id, limit=limit + 1, before=id_of_cursor(cursor))
     return page_of(found, lambda dataset: dataset_body(dataset, []), limit=limit)

@@ -57,7 +57,8 @@ def get_webhooks(
     workspace_id: Annotated[str | None, Query(description="The token's own workspace.", max_length=64)] = None,
 ) -> Page[WebhookBody]:
     """The workspace's webhooks, newest first, all on one page."""
-    check_workspace(token, workspace_id or token.workspace_id)
+    if workspace_id is not None:
+        check_workspace(token, workspace_id)
     with services.db.read() as tx:
         endpoints = webhooks.list_endpoints(tx, token.workspace_id)
     return Page(results=[WebhookBody(**_values(endpoint)) for endpoint in endpoints], next_cursor=None)
