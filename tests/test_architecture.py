@@ -46,6 +46,7 @@ GROUPS = {
     "tracing": "operations",
     "guarded_post": "operations",
     "engines": "worker",
+    "dask_engine": "worker",
     "plans": "worker",
     "worker": "worker",
     "children": "edge",

@@ -4,26 +4,22 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from assay.chunk_runs import prepare_child, warm_up
 from assay.config import Settings
-from assay.errors import ErrorCode, Invalid, Unavailable
-
-CONNECT_SECONDS = 10
-DASK_RETRIES = 3
+from assay.dask_engine import DaskExecutor
 
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """An executor and how it ends. `end` returns at once: what has not begun never will, what has may yet finish.
-
-    `kill` ends what is still running after that.
+    """An executor and how it ends. `end`, as often as one likes, returns soon: what has not begun never will, what has
+    may yet finish. `kill` ends what is still running after that. An engine that `is_lost` takes nothing any more.
     """
 
     executor: Executor
     end: Callable[[], None]
     kill: Callable[[], None]
+    is_lost: Callable[[], bool]
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -62,31 +58,15 @@ def _open_pool(processes: int) -> Engine:
         for child in list(children.values()):
             child.kill()
 
-    return Engine(pool, end=lambda: pool.shutdown(wait=False, cancel_futures=True), kill=kill)
+    def end() -> None:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    return Engine(pool, end=end, kill=kill, is_lost=lambda: bool(pool._broken))
 
 
 def _open_dask(address: str) -> Engine:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        message = "A Dask engine needs the extra package: pip install 'assay[dask]'."
-        raise Invalid(message, code=ErrorCode.MISSING_PACKAGE) from error
-    try:
-        client: Any = Client(  # type: ignore[no-untyped-call]  # the package is typed in parts only
-            address.replace("dask://", "tcp://", 1), timeout=CONNECT_SECONDS, set_as_default=False
-        )
-    except (OSError, TimeoutError) as error:
-        message = f"The Dask scheduler at {address} can't be reached. Is it running, and is --engine right?"
-        raise Unavailable(message, code=ErrorCode.ENGINE_UNAVAILABLE) from error
-    # A task whose worker was lost is run again elsewhere; `pure` would take two equal chunks for one.
-    executor: Any = client.get_executor(retries=DASK_RETRIES, pure=False)
-
-    def end() -> None:
-        # Its `shutdown` knows nothing of `cancel_futures`: without waiting, it cancels them all.
-        executor.shutdown(wait=False)
-        client.close(timeout=CONNECT_SECONDS)
-
-    return Engine(executor, end=end, kill=_nothing_to_kill)
+    executor = DaskExecutor(address)
+    return Engine(executor, end=executor.end, kill=_nothing_to_kill, is_lost=executor.is_over)
 
 
 def _nothing_to_kill() -> None:

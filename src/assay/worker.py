@@ -183,8 +183,6 @@ class Worker:
             self._fail(run, DAMAGED[job.kind].format(damage))
         except Exception as error:  # noqa: BLE001  # whatever it was, the job must not stay in this worker's hands
             self._end_attempt(run, error)
-            if isinstance(error, CancelledError) or has_lost_process(error):
-                self._drop_shared(run.engine)
         finally:
             if run.engine is not None and run.engine is not self._engine:
                 run.engine.end()
@@ -227,15 +225,16 @@ class Worker:
         run.engine = (open_own_engine(self._settings) if was_lost else None) or self._shared_engine()
 
     def _shared_engine(self) -> Engine:
+        """Another one when the last is lost. Raises `Unavailable` when a cluster can't be reached."""
         with self._engine_lock:
+            if self._is_stopping.is_set():
+                raise StoppingError
+            if self._engine is not None and self._engine.is_lost():
+                self._engine.end()
+                self._engine = None
             if self._engine is None:
                 self._engine = open_engine(self._settings)
             return self._engine
-
-    def _drop_shared(self, broken: Engine | None) -> None:
-        with self._engine_lock:
-            if self._engine is broken:
-                self._engine = None
 
     def _import(self, run: _Run) -> Outcome:
         assert run.engine is not None
@@ -285,8 +284,8 @@ class Worker:
         counts = outcome.counts
         to = final_state(counts)
         reason = None
-            records = "The only record was" if counts.rejected == 1 else f"All {counts.rejected:,} records were"
         if to is State.FAILED:
+            records = "The only record was" if counts.rejected == 1 else f"All {counts.rejected:,} records were"
             reason = (
                 f"{records} rejected, so nothing was ingested. "
                 "The errors say why: mend the file or the schema, and upload again."

@@ -20,7 +20,9 @@ from worker.bench import Bench
 def threads_as_engine(settings: Settings) -> Engine:
     """In the place of the pool: what a test looks at is the same, and no process has to start for it."""
     pool = ThreadPoolExecutor(settings.workers)
-    return Engine(pool, end=lambda: pool.shutdown(wait=False, cancel_futures=True), kill=lambda: None)
+    return Engine(
+        pool, end=lambda: pool.shutdown(wait=False, cancel_futures=True), kill=lambda: None, is_lost=lambda: False
+    )
 
 
 def schema_of(*, strict: bool = False, **fields: Any) -> dict[str, Any]:
