@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli_output import print_json
+from assay.cli_output import print_json, say
 from assay.errors import ErrorCode, Invalid
 
 
@@ -14,6 +14,8 @@ from assay.errors import ErrorCode, Invalid
 @click.option("--all", "whole", is_flag=True, help="Look at every record; the default is about the first megabyte.")
 def infer(file: Path, whole: bool) -> None:
     """Propose a schema for FILE (.csv or .jsonl), as JSON, to be read and changed.
+
+    It may reject a few values of many; how many of those that were looked at is told on standard error.
 
     Exit code: 0 with a schema, 2 if none can be told from the file.
     """
@@ -34,9 +36,12 @@ def infer(file: Path, whole: bool) -> None:
                 opened.seek(offset)
                 return opened.read(length)
 
-            schema = infer_schema(read, size_bytes=size_bytes, format=file_format, whole=whole)
+            proposal = infer_schema(read, size_bytes=size_bytes, format=file_format, whole=whole)
     except FileFault as fault:
         raise Invalid(f"{file}: {fault.reason}", code=ErrorCode.UNUSABLE_FILE) from fault
     except OSError as error:
         raise Invalid(f"Can't read {file}: {error.strerror}.", code=ErrorCode.UNUSABLE_FILE) from error
-    print_json(schema_to_json(schema))
+    print_json(schema_to_json(proposal.schema))
+    for field in proposal.refusals:
+        counts = f"{field.refused:,} of {field.looked_at:,} values that were looked at would be rejected"
+        say(f"assay: field '{field.key}' as {field.type}: {counts}", err=True)

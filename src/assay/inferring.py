@@ -34,6 +34,6 @@ def suggest_schema(storage: Storage, job: Import, *, whole: bool, is_wanted: Cal
         return storage.read_range(job.file_key, offset, length)
 
     try:
-        return infer_schema(read, size_bytes=stored.size_bytes, format=job.format, whole=whole)
+        return infer_schema(read, size_bytes=stored.size_bytes, format=job.format, whole=whole).schema
     except FileFault as fault:
         raise Conflict(fault.reason, code=ErrorCode.UNUSABLE_FILE) from fault

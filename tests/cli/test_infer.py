@@ -21,10 +21,18 @@ def test_schema_can_be_checked_with_at_once(tmp_path: Path) -> None:
 
 def test_all_looks_at_every_record(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_bytes(b'{"a": 1}\n' * 130_000 + b'{"a": "x"}\n')
-    for words, type_name in (([], "integer"), (["--all"], "text")):
+    file.write_bytes(b'{"a": 1}\n' * 130_000 + b'{"a": 1.5}\n')
+    for words, type_name in (([], "integer"), (["--all"], "number")):
         result = CliRunner().invoke(main, ["infer", str(file), *words])
         assert json.loads(result.stdout)["fields"]["a"]["type"] == type_name
+
+
+def test_values_that_the_schema_would_reject_are_counted_on_standard_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"age\n" + b"36\n" * 99 + b"old\n")
+    result = CliRunner().invoke(main, ["infer", str(file)])
+    assert (result.exit_code, json.loads(result.stdout)["fields"]["age"]["type"]) == (0, "integer")
+    assert result.stderr == "assay: field 'age' as integer: 1 of 100 values that were looked at would be rejected\n"
 
 
 @pytest.mark.parametrize(

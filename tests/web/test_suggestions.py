@@ -29,11 +29,23 @@ def test_waiting_import_is_released_by_the_schema_that_was_proposed(importer: Ca
 
 def test_sample_is_the_start_or_all(caller: Caller) -> None:
     dataset_id = caller.make_dataset()
-    import_id = caller.upload(dataset_id, b'{"a": 1}\n' * 130_000 + b'{"a": "x"}\n', "a.jsonl")
+    import_id = caller.upload(dataset_id, b'{"a": 1}\n' * 130_000 + b'{"a": 1.5}\n', "a.jsonl")
     path = f"/datasets/{dataset_id}/imports/{import_id}/suggested-schema"
     assert caller.read(path)["fields"] == {"a": {"type": "integer"}}
-    assert caller.read(path, sample="all")["fields"]["a"]["type"] == "text"
+    assert caller.read(path, sample="all")["fields"]["a"]["type"] == "number"
     assert caller.get(path, sample="some").status_code == 400
+
+
+def test_group_field_is_proposed_though_a_record_has_an_empty_one(importer: Caller) -> None:
+    """As text it could not become the group once there are records."""
+    dataset_id = importer.make_dataset()
+    data = b'{"task_group_id": "a"}\n{"task_group_id": ""}\n'
+    import_id = importer.import_file(dataset_id, data, "a.jsonl")["import_id"]
+    schema = importer.read(f"/datasets/{dataset_id}/imports/{import_id}/suggested-schema")
+    assert schema["fields"] == {"task_group_id": {"type": "task_group_id"}}
+    assert importer.request("PATCH", f"/datasets/{dataset_id}", json={"schema": schema}).status_code == 200
+    job = importer.settled(dataset_id, import_id)
+    assert (job["status"], job["accepted_count"], job["rejected_count"]) == ("partial", 1, 1)
 
 
 def test_import_without_upload_and_unusable_file_are_conflicts(caller: Caller) -> None:

@@ -1,14 +1,17 @@
 """Proposes a schema for a file, from its first records or from all of them.
 
-A type is proposed only if it accepts every value that was looked at, so the records that were looked at, those that
-can be read at all, pass the schema. It is a proposal: what stands further down may need another.
+A type is proposed if it accepts the values that were looked at, a few of many excepted: one wrong value among a
+thousand numbers is better rejected and told of than kept in a field of texts. It is a proposal: what stands further
+down may need another.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.fieldtypes import FIELD_TYPES, Refused
+from assay.fieldtypes import FIELD_TYPES, INTEGER_TOO_LARGE, Refused
 from assay.kernel.chunks import DEFAULT_RECORD_LIMIT_BYTES, plan_chunks
 from assay.kernel.csv import split_cells
 from assay.kernel.files import FileFault, ReadRange
@@ -22,13 +25,19 @@ BLOCK_BYTES = 4 * 1024 * 1024
 START_BYTES = DEFAULT_RECORD_LIMIT_BYTES + BLOCK_BYTES  # as far as a sample ever goes
 MAX_KEYS = 2000  # that are kept in mind, of a file whose every record may have keys of its own
 
-# The first that accepts every value of a field is its type. Text comes after those that it accepts too.
-TYPES = ("boolean", "integer", "number", "date", "datetime", "audio_url", "video_url", "image_url", "text")
+# The one that refuses the fewest values of a field is its type, the first of equals; text where all refuse too many.
+TYPES = ("boolean", "integer", "number", "date", "datetime", "audio_url", "video_url", "image_url")
+GROUP = "task_group_id"
 ANYTHING = "json"
+TOLERATED_ONE_IN = 20  # so with fewer values than that, none is
+GIVEN_UP_AFTER = 1000  # more values refused than taken: hardly a type any more, and each one costs time
 
 GROUP_NAMES = ("taskgroupid", "taskgroup", "groupid")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".avif", ".tif", ".tiff")
 IMAGE_WORDS = ("image", "img", "photo", "picture", "thumbnail", "avatar")
+
+# No number is written so, and one of more than 64 bits would lose digits as a float: both are identifiers.
+LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
 
 MAX_ENUM_VALUES = 20
 MAX_ENUM_CHARACTERS = 60
@@ -38,7 +47,25 @@ Values = dict[str, Any]
 Parse = Callable[[Any], Any]
 
 
-def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> DatasetSchema:
+@dataclass(frozen=True)
+class Refusals:
+    """How many of a field's values the proposed type refuses."""
+
+    key: str
+    type: str
+    refused: int
+    looked_at: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A schema, and the fields of which it refuses values that were looked at."""
+
+    schema: DatasetSchema
+    refusals: tuple[Refusals, ...]
+
+
+def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> Proposal:
     """A schema for the file. Raises `FileFault`, with a reason, when none can be told.
 
     No more than about a megabyte is read, or the first record if that is longer, unless `whole` is asked for.
@@ -47,7 +74,7 @@ def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool =
     parses = {name: getattr(kind, _PARSES[format]) for name, kind in FIELD_TYPES.items()}
     for record in _records(read, size_bytes=size_bytes, format=format, whole=whole):
         inference.look_at(record, parses)
-    return inference.schema()
+    return inference.proposal()
 
 
 _PARSES = {"csv": "parse_text", "jsonl": "parse_json"}
@@ -55,31 +82,43 @@ _PARSES = {"csv": "parse_text", "jsonl": "parse_json"}
 
 @dataclass(eq=False)
 class _Seen:
-    """What is known of a field: which types accept all its values so far, and, while they are few, its texts."""
+    """What is known of a field: how many of its values each type refuses, and, while they are few, its texts.
+
+    `unfit` counts what a type accepts and yet speaks against it. A type that was given up is in `refused` no more.
+    """
 
     key: str
-    types: list[str]
+    refused: dict[str, int]
+    unfit: Counter[str] = field(default_factory=Counter)
     present: int = 0
-    all_images: bool = True
+    blank: int = 0
+    is_text: bool = True
     texts: dict[str, None] | None = field(default_factory=dict)
 
     def look_at(self, raw: Any, parses: dict[str, Parse]) -> None:
         self.present += 1
         text = parses["text"](raw)
-        for name in tuple(self.types):
-            parsed = parses[name](raw)
-            if isinstance(parsed, Refused):
-                self.types.remove(name)
-                # A number with so many digits would lose some of them as a 64-bit float: it is an identifier.
-                if parsed.code == "integer_too_large" and "number" in self.types:
-                    self.types.remove("number")
+        is_blank = isinstance(text, str) and not text.strip()
+        self.blank += is_blank
+        refusals = {name: parsed for name in self.refused if isinstance(parsed := parses[name](raw), Refused)}
+        if is_blank:
+            refusals.pop(GROUP, None)
+        for name in refusals:
+            self.refused[name] += 1
+            if 2 * self.refused[name] > self.present + GIVEN_UP_AFTER:
+                del self.refused[name]
         if isinstance(text, Refused):
+            self.is_text = False
             self.texts = None
             return
+        if LEADING_ZERO.fullmatch(text) or (
+            refusals.get("integer") is INTEGER_TOO_LARGE and text.lstrip("-").isdigit()
+        ):
+            self.refused.pop("integer", None)
+            self.refused.pop("number", None)
         # 5.0 is an integer by its value, but whoever writes it so measures something.
-        if "integer" in self.types and any(letter in text for letter in ".eE"):
-            self.types.remove("integer")
-        self.all_images = self.all_images and text.partition("?")[0].lower().endswith(IMAGE_ENDINGS)
+        self.unfit["integer"] += "integer" not in refusals and any(letter in text for letter in ".eE")
+        self.unfit["image_url"] += "image_url" not in refusals and not _is_image(text)
         self._note_text(text)
 
     def _note_text(self, text: str) -> None:
@@ -89,13 +128,25 @@ class _Seen:
         if len(self.texts) > MAX_ENUM_VALUES or len(text) > MAX_ENUM_CHARACTERS:
             self.texts = None
 
+    def is_group(self) -> bool:
+        """Blank texts are taken for absent there, as long as they are no more than the others."""
+        named = self.present - self.blank
+        return named >= max(self.blank, 1) and self.refused.get(GROUP, named) <= named // TOLERATED_ONE_IN
+
     def type(self) -> str:
         if not self.present:
             return "text"
-        found = next((name for name in self.types if name in TYPES), ANYTHING)
-        if found == "image_url" and not self.all_images and not any(word in self.key.lower() for word in IMAGE_WORDS):
-            return "text"
-        return found
+        against = {name: self.refused[name] + self.unfit[name] for name in TYPES if name in self.refused}
+        if "image_url" in against and any(word in self.key.lower() for word in IMAGE_WORDS):
+            against["image_url"] = self.refused["image_url"]
+        best = min(against, key=against.__getitem__, default="text")
+        if against.get(best, self.present) <= self.present // TOLERATED_ONE_IN:
+            return best
+        return "text" if self.is_text else ANYTHING
+
+    def refusals(self, type_name: str) -> Refusals:
+        refused = self.refused.get(type_name, 0) + (self.blank if type_name == GROUP else 0)
+        return Refusals(self.key, type_name, refused, self.present)
 
     def enum(self) -> list[str] | None:
         """The texts, if they are few and come again and again."""
@@ -127,11 +178,11 @@ class Inference:
             if seen is None:
                 if len(self._fields) == MAX_KEYS or not _is_fit(key):
                     continue
-                seen = self._fields[key] = _Seen(key, [*TYPES, *(["task_group_id"] if _group_rank(key) else [])])
+                seen = self._fields[key] = _Seen(key, dict.fromkeys([*TYPES, GROUP] if _group_rank(key) else TYPES, 0))
             if raw is not None:
                 seen.look_at(raw, parses)
 
-    def schema(self) -> DatasetSchema:
+    def proposal(self) -> Proposal:
         if not self._record_count:
             why = f" The first one: {self._first_fault.reason}." if self._first_fault else ""
             raise FileFault(f"No schema can be told from the file: none of the records looked at can be read.{why}")
@@ -140,20 +191,25 @@ class Inference:
         # The fields that most records have, in the order of the file.
         common = set(sorted(self._fields.values(), key=lambda seen: -seen.present)[:MAX_FIELDS])
         chosen = [seen for seen in self._fields.values() if seen in common]
-        group = self._group(chosen)
-        are_required = [seen.present == self._record_count for seen in chosen]
+        group = min((seen for seen in chosen if seen.is_group()), key=lambda seen: _group_rank(seen.key), default=None)
+        types = [GROUP if seen is group else seen.type() for seen in chosen]
+        are_required = [seen.present - (seen.blank if seen is group else 0) == self._record_count for seen in chosen]
         fields: dict[str, dict[str, object]] = {}
-        for seen, is_required in zip(chosen, are_required, strict=True):
-            settings: dict[str, object] = {"type": "task_group_id" if seen is group else seen.type()}
+        for seen, type_name, is_required in zip(chosen, types, are_required, strict=True):
+            settings: dict[str, object] = {"type": type_name}
             if is_required and not all(are_required):
                 settings["required"] = True
-            enum = seen.enum() if settings["type"] == "text" else None
+            enum = seen.enum() if type_name == "text" else None
             fields[seen.key] = settings if enum is None else settings | {"enum": enum}
-        return parse_schema({"strict": all(are_required), "fields": fields})
+        refusals = (seen.refusals(type_name) for seen, type_name in zip(chosen, types, strict=True))
+        return Proposal(
+            schema=parse_schema({"strict": all(are_required), "fields": fields}),
+            refusals=tuple(each for each in refusals if each.refused),
+        )
 
-    def _group(self, chosen: list[_Seen]) -> _Seen | None:
-        candidates = [seen for seen in chosen if seen.present and "task_group_id" in seen.types]
-        return min(candidates, key=lambda seen: _group_rank(seen.key), default=None)
+
+def _is_image(url: str) -> bool:
+    return url.partition("?")[0].lower().endswith(IMAGE_ENDINGS)
 
 
 def _is_fit(key: str) -> bool:

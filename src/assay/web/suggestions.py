@@ -42,7 +42,8 @@ async def get_suggested_schema(
     token: Reader,
     sample: Sample = "start",
 ) -> Any:
-    """Read it, change it, and set it: every record that was looked at and can be read passes it.
+    """Read it, change it, and set it. Of each field it rejects at most 5% of the values that were looked at; blank task
+    groups come on top.
 
     409 while there is no upload, and for a file that no schema can be told from.
     """
