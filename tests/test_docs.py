@@ -22,7 +22,7 @@ from assay.config import Settings, variable_of
 from assay.fieldtypes import FIELD_TYPES
 from assay.kernel.chunks import Chunk, ChunkResult, ChunkTask, check_chunk
 from assay.rejections import REJECTION_CODES, Fault
-from assay.schema import CONSTRAINTS, parse_schema
+from assay.schema import CONSTRAINTS, RESERVED_KEYS, parse_schema
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -110,6 +110,13 @@ def test_manifests_have_what_the_platforms_ask_for() -> None:
 def test_reference_page_is_what_the_code_says(name: str) -> None:
     text = (DOCS / "reference" / name).read_text(encoding="utf-8")
     assert REFERENCE["page_of"](name, text) == text, f"{name} shows what was; run scripts/write_reference_docs.py"
+
+
+def test_names_that_no_field_may_have_are_listed() -> None:
+    text = (DOCS / "reference" / "field-types.md").read_text(encoding="utf-8")
+    named = re.search(r"\*\*Names that no field may have\*\*[^:]*", text)
+    assert named is not None
+    assert set(re.findall(r"`(\w+)`", named[0])) == RESERVED_KEYS
 
 
 def test_every_type_constraint_and_code_has_words_and_examples() -> None:
