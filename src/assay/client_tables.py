@@ -1,12 +1,13 @@
 """DataFrames, Arrow tables and lists of records as JSON Lines, as an import takes them.
 
-What JSON can't say is settled here: NaN is absence, as null is; a time without a zone is taken for UTC; an infinity
-becomes a text, so that it is rejected and not lost; bytes are refused.
+What JSON can't say is settled here, in lists and dicts too: NaN is absence, as null is; a time without a zone is taken
+for UTC; an infinity becomes a text, so that it is rejected or kept, never lost; bytes are refused.
 """
 
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import IO, Any
 
 BATCH_ROWS = 8192
@@ -22,8 +23,7 @@ def write_lines(source: Any, file: IO[bytes]) -> None:
     encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain_value).encode
     for rows in _batches(source):
         lines = [
-            encode({key: _told(value) for key, value in row.items() if value is not None and value == value})
-            for row in rows
+            encode({key: told for key, value in row.items() if (told := _told(value)) is not None}) for row in rows
         ]
         file.write(b"\n".join([*lines, b""]))
 
@@ -37,9 +37,19 @@ def append_lines(records: list[dict[str, Any]]) -> bytes:
 
 
 def _told(value: Any) -> Any:
+    if isinstance(value, str | int):
+        return value
+    if isinstance(value, dict):
+        return {key: _told(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_told(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None if value.is_nan() else str(value)
     if isinstance(value, datetime) and value.tzinfo is None:
         return value.replace(tzinfo=UTC)
-    return str(value) if isinstance(value, float) and math.isinf(value) else value
+    return value
 
 
 def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
@@ -49,8 +59,9 @@ def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
         _refuse_repeated([str(name) for name in source.columns])
         try:
             table = pa.Table.from_pandas(source, preserve_index=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            yield from _mixed_rows(source)  # numbers and texts in one column: the import tells which are wrong
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, OverflowError):
+            # Numbers and texts in one column, or numbers of more than 64 bits: the import tells which are wrong.
+            yield from _mixed_rows(source)
             return
     elif isinstance(source, pa.Table):
         table = source
@@ -62,7 +73,28 @@ def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
             "a pandas or Polars DataFrame, or an Arrow table."
         )
     for batch in _sendable(table).to_batches(max_chunksize=BATCH_ROWS):
-        yield batch.to_pylist()
+        yield _rows(batch)
+
+
+def _rows(batch: Any) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (OverflowError, ValueError):
+        _refuse_far_times(batch)
+        raise
+    return rows
+
+
+def _refuse_far_times(batch: Any) -> None:
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.to_pylist()
+        except (OverflowError, ValueError) as error:
+            raise _far_time(name) from error
+
+
+def _far_time(name: str) -> TypeError:
+    return TypeError(f"Column {name!r} holds a time outside of the years 1 to 9999: make it a text or null first.")
 
 
 def _sendable(table: Any) -> Any:
@@ -74,7 +106,18 @@ def _sendable(table: Any) -> Any:
         if _holds_bytes(column.type):
             raise TypeError(f"Column {column.name!r} holds bytes, which JSON has no form for: make them a text first.")
     schema = pa.schema([column.with_type(_with_zone(column.type)) for column in table.schema])
-    return table if schema.equals(table.schema) else table.cast(schema, safe=False)
+    return table if schema.equals(table.schema) else pa.table(list(map(_cast, table.columns, schema)), schema=schema)
+
+
+def _cast(column: Any, field: Any) -> Any:
+    """Finer digits of a time are cut off; a time that microseconds can't say would become another one."""
+    import pyarrow as pa
+    from pyarrow.compute import CastOptions
+
+    try:
+        return column.cast(options=CastOptions(field.type, allow_time_truncate=True))
+    except pa.ArrowInvalid as error:
+        raise _far_time(field.name) from error
 
 
 def _refuse_repeated(names: list[str]) -> None:
@@ -129,5 +172,5 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, datetime):  # pandas has a kind of its own
         return datetime.fromisoformat(value.isoformat(timespec="microseconds"))
     if hasattr(value, "tolist"):
-        return value.tolist()
+        return _told(value.tolist())
     raise TypeError(f"Can't send a {type(value).__name__}: make it a number, a text, a list or a dict first.")

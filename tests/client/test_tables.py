@@ -2,10 +2,12 @@
 
 import io
 import json
+import math
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -108,6 +110,40 @@ def test_nan_is_absence_and_infinity_is_not_lost() -> None:
         assert lines_of(source) == wanted
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([math.inf, 1.0, math.nan], ["inf", 1.0, None]),
+        ({"a": [-math.inf], "b": math.nan}, {"a": ["-inf"], "b": None}),
+        ([{"at": datetime(2026, 1, 1)}], [{"at": "2026-01-01T00:00:00Z"}]),
+    ],
+)
+def test_lists_and_dicts_keep_their_infinities_too(value: Any, told: Any) -> None:
+    for source in (pa.table({"j": [value]}), pd.DataFrame({"j": [value]}), pl.DataFrame({"j": [value]}, strict=False)):
+        assert lines_of(source) == [{"j": told}]
+    assert lines_of(pd.DataFrame({"j": [value, "mixed"]})) == [{"j": told}, {"j": "mixed"}]
+    assert json.loads(append_lines([{"j": value}])) == {"j": told}
+
+
+@pytest.mark.parametrize(
+    "value", [(math.inf,), {math.inf}, np.array([math.inf, 1.0])[:1], [np.float32("inf")], [Decimal("Infinity")]]
+)
+def test_infinity_of_any_kind_is_a_text(value: Any) -> None:
+    (told,) = json.loads(append_lines([{"j": value}]))["j"]
+    assert told in ("inf", "Infinity")
+    assert lines_of(pd.DataFrame({"j": [value, "mixed"]}))[0] == {"j": [told]}
+
+
+def test_json_field_keeps_an_infinity_in_a_list(sync_client: Client, name: str) -> None:
+    dataset = sync_client.create_dataset(name, schema={"fields": {"j": {"type": "json"}}})
+    assert sync_client.import_file(dataset.id, pa.table({"j": [[math.inf, 1.0]]})).status == "complete"
+    assert json.loads(sync_client.to_arrow(dataset.id).column("j")[0].as_py()) == ["inf", 1.0]
+
+
+def test_number_of_more_than_64_bits_goes_on_its_way() -> None:
+    assert lines_of(pd.DataFrame({"a": [2**70, 1], "b": [None, 2]})) == [{"a": 2**70}, {"a": 1, "b": 2}]
+
+
 def test_infinity_is_rejected_with_its_reason(sync_client: Client, name: str) -> None:
     dataset = sync_client.create_dataset(name, schema={"fields": {"a": {"type": "number"}}})
     job = sync_client.import_file(dataset.id, pl.DataFrame({"a": [1.0, float("inf")]}))
@@ -142,6 +178,12 @@ def test_column_of_mixed_values_is_judged_record_by_record(sync_client: Client, 
         (pd.DataFrame({"a": [b"x", 1]}), "Column 'a' holds bytes"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "named 'a'"),
         (pa.table([[1], [2]], names=["a", "a"]), "named 'a'"),
+        (pa.table({"b": [1], "a": pa.array([3_000_000], pa.date32())}), "Column 'a' holds a time outside of the years"),
+        (pl.DataFrame({"a": pl.Series([3_000_000], dtype=pl.Date)}), "Column 'a' holds a time outside of the years"),
+        (pa.table({"a": pa.array([10**18], pa.timestamp("us"))}), "Column 'a' holds a time outside of the years"),
+        (pa.table({"a": pa.array([2**64 // 10**6], pa.timestamp("s"))}), "Column 'a' holds a time outside"),
+        (pa.table({"a": pa.array([[3_000_000]], pa.list_(pa.date32()))}), "Column 'a' holds a time outside"),
+        (pd.DataFrame({"a": np.array(["12000-01-01"], "datetime64[s]")}), "Column 'a' holds a time outside"),
         (pd.DataFrame({"a": [object(), 1]}), "Can't send a object"),
         (pd.Series([1]), "Can't import a Series"),
         (pl.Series([1]), "Can't import a Series"),
