@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from assay.client import Client
     from assay.client_async import AsyncClient
     from assay.client_calls import ApiError, ImportUnfinished, Progress, ServiceUnreachable
+    from assay.errors import InvalidFields
+    from assay.kernel.files import FileFault
     from assay.offline import Report, check
 
 __version__ = "0.1.0"
@@ -15,7 +17,9 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "Client",
+    "FileFault",
     "ImportUnfinished",
+    "InvalidFields",
     "Progress",
     "Report",
     "ServiceUnreachable",
@@ -25,6 +29,8 @@ __all__ = [
 _HOMES = {
     "AsyncClient": "assay.client_async",
     "Client": "assay.client",
+    "FileFault": "assay.kernel.files",
+    "InvalidFields": "assay.errors",
     "Report": "assay.offline",
     "check": "assay.offline",
 }

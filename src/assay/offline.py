@@ -22,13 +22,13 @@ def check(
 ) -> Report:
     """Check every record of a .csv or .jsonl path, a file object, a DataFrame or an Arrow table against a schema.
 
-    `filename` is what a file object without a name is called, for its ending. `accepted` gets the accepted records as
-    Parquet, each once; `rejected` the others as they stand. Raises `errors.InvalidFields` for a schema that can't be
-    used, `kernel.files.FileFault` for such a file. With more than one of `processes`, a script must hold its own code
-    behind `if __name__ == "__main__":`, as Python's pools need it.
+    `filename` is what the file is called, for its ending, instead of its own name. `accepted` gets the accepted records
+    as Parquet, each once; `rejected` the others as they stand. Raises `InvalidFields` for a schema that can't be used,
+    `FileFault` for such a file. With more than one of `processes`, a script must hold its own code behind
+    `if __name__ == "__main__":`, as Python's pools need it.
     """
     dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema)
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path) and filename is None:
         path = Path(source)
         return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)
     with tempfile.TemporaryDirectory(prefix="assay-") as folder, open_source(source, filename=filename) as upload:

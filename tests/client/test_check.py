@@ -13,8 +13,6 @@ import pyarrow.parquet
 import pytest
 
 import assay
-from assay.errors import InvalidFields
-from assay.kernel.files import FileFault
 from services.callers import AGES, ages_csv
 
 
@@ -50,6 +48,15 @@ def test_path_text_and_file_are_checked(path: Path) -> None:
         assert report.faults_by_reason == {("age", "Value must be an integer"): 1}
 
 
+def test_given_name_goes_before_the_files_own(path: Path) -> None:
+    data = path.rename(path.with_suffix(".txt"))
+    assert assay.check(data, AGES, filename="a.csv").accepted_count == 2
+    with pytest.raises(assay.FileFault, match="must end with"):
+        assay.check(data.rename(path), AGES, filename="a.txt")
+    with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
+        assay.check(path.with_name("nothing.txt"), AGES, filename="a.csv")
+
+
 def test_both_sides_are_written(path: Path, tmp_path: Path) -> None:
     assay.check(path, AGES, accepted=tmp_path / "a.parquet", rejected=str(tmp_path / "r.csv"))
     assert pyarrow.parquet.read_table(tmp_path / "a.parquet").column("age").to_pylist() == [1, 2]
@@ -57,9 +64,10 @@ def test_both_sides_are_written(path: Path, tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_checked_is_told(path: Path) -> None:
-    with pytest.raises(InvalidFields, match="whole"):
+    with pytest.raises(assay.InvalidFields, match="whole") as told:
         assay.check(path, {"fields": {"age": {"type": "whole"}}})
-    with pytest.raises(FileFault, match="must end with"):
+    assert list(told.value.faults) == ["schema.fields.age.type"]
+    with pytest.raises(assay.FileFault, match="must end with"):
         assay.check(path.with_suffix(".txt"), AGES)
     with pytest.raises(FileNotFoundError):
         assay.check(path.with_name("nothing.csv"), AGES)

@@ -9,7 +9,18 @@ from uuid import UUID
 import polars as pl
 
 import assay
-from assay import ApiError, AsyncClient, Client, ImportUnfinished, Progress, Report, ServiceUnreachable, check
+from assay import (
+    ApiError,
+    AsyncClient,
+    Client,
+    FileFault,
+    ImportUnfinished,
+    InvalidFields,
+    Progress,
+    Report,
+    ServiceUnreachable,
+    check,
+)
 from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, MigrationBody, SchemaBody
 
 
@@ -55,3 +66,7 @@ def fail() -> None:
         assert_type(error.job, ImportBody)
     except ServiceUnreachable:
         assert_type(assay.__version__, str)
+    except FileFault as error:
+        assert_type(error.reason, str)
+    except InvalidFields as error:
+        assert_type(error.faults, dict[str, list[str]])
