@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from assay.chunk_runs import ChunkOutcome, StoredChunk, read_part_ids, run_chunk, run_without_rows
@@ -18,7 +19,6 @@ from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
 from assay.kernel.identity import Ids
 from assay.kernel.pipelines import in_order
 from assay.kernel.seen_ids import SeenIds
-from assay.kernel.sorted_ids import sorted_ids
 from assay.schema import DatasetSchema
 from assay.storage.base import Storage
 
@@ -50,10 +50,10 @@ class ImportPlan:
 
 @dataclass
 class _Part:
-    """A part as it was written, and which of its rows repeat a record."""
+    """A part as it was written, and which of its rows repeat a record: at worst all of them, so four bytes each."""
 
     part: NewPart
-    repeated: np.ndarray
+    repeated: NDArray[np.uint32]
 
 
 @dataclass
@@ -130,18 +130,15 @@ def import_file(
         repeated = seen.add(outcome.ids)
         _add(found, chunk, outcome, duplicate_count=len(repeated))
         if outcome.part is not None:
-            found.parts.append(_Part(outcome.part, repeated))
+            found.parts.append(_Part(outcome.part, repeated.astype(np.uint32)))
         on_progress(found.counts)
     # The chunks read it too, the last of them after the planner was through.
     upload.check_version()
-    maybe_known = [np.empty((0, 16), np.uint8)]
     for ids in _maybe_known(seen, known_ids):
-        maybe_known.append(ids)
+        seen.mark(ids)
         on_progress(found.counts)
-    known = np.concatenate(maybe_known)
-    known = known[seen.has(known)]
-    if len(known):
-        _find_known(found, known, plan.storage_url, engine, at_once=chunks_at_once)
+    if seen.marked_count:
+        _find_known(found, seen, plan.storage_url, engine, at_once=chunks_at_once)
     return Outcome(
         counts=found.counts,
         errors=tuple(found.errors),
@@ -186,13 +183,12 @@ def _read_and_match(read: Callable[[], Ids], candidates: Callable[[Ids], Ids]) -
     return candidates(read())
 
 
-def _find_known(found: _Found, known: Ids, storage_url: str, engine: Executor, *, at_once: int) -> None:
-    """Marks the rows of the parts that the dataset has already."""
-    among_known = sorted_ids(known)
+def _find_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor, *, at_once: int) -> None:
+    """Adds the rows of the parts that the dataset has already, whose ids are marked."""
     reading = ((each, engine.submit(read_part_ids, storage_url, each.part)) for each in found.parts)
     for each, ids in in_order(reading, at_once=at_once):
         before = len(each.repeated)
-        each.repeated = np.union1d(each.repeated, np.flatnonzero(among_known.has(ids)))
+        each.repeated = np.union1d(each.repeated, np.flatnonzero(seen.is_marked(ids)).astype(np.uint32))
         found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(each.repeated) - before)
 
 

@@ -25,6 +25,9 @@ from assay.storage.base import Storage
 DEFAULT_WORKSPACE = "default"
 MAX_FILENAME_CHARACTERS = 255
 LOST_ATTEMPTS_LIMIT = 3
+# A job that has to wait for the service is tried again after these times, each twice the last: about a week in all.
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)
+WAITS_LIMIT = 2000
 JOBS_A_LOOK = 1000
 UPLOAD_SIGNING_KEY = "upload_signing_key"
 WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -331,13 +334,26 @@ def lose_attempt(tx: WriteTransaction, lease: Lease, *, reason: str) -> Import:
     """Return a job whose attempt was lost to the queue, or end it if that happened too often."""
     if leases.count_lost_attempts(tx, lease.job.id) + 1 < LOST_ATTEMPTS_LIMIT:
         return leases.give_back(tx, lease, reason=reason, was_lost=True)
-    message = f"The service lost {LOST_ATTEMPTS_LIMIT} attempts at this {lease.job.kind.value} and gave up"
-    if lease.job.kind is Kind.MIGRATION:
+    what = f"lost {LOST_ATTEMPTS_LIMIT} attempts at"
+    return jobs.fail(tx, lease.job, reason=_given_up(lease.job.kind, what, reason))
+
+
+def _given_up(kind: Kind, what: str, reason: str) -> str:
+    message = f"The service {what} this {kind.value} and gave up"
+    if kind is Kind.MIGRATION:
         message += f"; the records are as they were. Last: {reason} Set the schema again to try again"
     else:
         message += f"; the file may be fine. Last: {reason} Ask for a new upload URL to try again"
-    message += ", and tell whoever runs the service."
-    return jobs.fail(tx, lease.job, reason=message)
+    return message + ", and tell whoever runs the service."
+
+
+def make_wait(tx: WriteTransaction, lease: Lease, *, reason: str) -> Import:
+    """Return a job that the service can't go on with now, to be tried later and later, or end it after about a week."""
+    waits = leases.count_waits(tx, lease.job.id)
+    if waits < WAITS_LIMIT:
+        wait = min(FIRST_WAIT * 2 ** min(waits, 20), LONGEST_WAIT)
+        return leases.make_wait(tx, lease, reason=reason, wait=wait)
+    return jobs.fail(tx, lease.job, reason=_given_up(lease.job.kind, f"waited {WAITS_LIMIT:,} times with", reason))
 
 
 def cancel_import(db: Database, dataset_id: UUID, import_id: UUID) -> Import:
@@ -346,7 +362,8 @@ def cancel_import(db: Database, dataset_id: UUID, import_id: UUID) -> Import:
         job = require_import(jobs.get_import(tx, dataset_id, import_id))
         if job.state in TERMINAL:
             raise Conflict(f"The import has ended already: it is {job.state.value}.", code=ErrorCode.ALREADY_ENDED)
-        return jobs.fail(tx, job, reason="Cancelled")
+        # Its worker has yet to notice, and may write until then: the sweep waits for the end of the lease.
+        return jobs.fail(tx, job, reason="Cancelled", keep_lease=job.state is State.PROCESSING)
 
 
 def get_import(db: Database, dataset_id: UUID, import_id: UUID) -> Import:

@@ -121,7 +121,13 @@ def open_stored(storage: Storage, file: StoredParquet) -> StoredFile:
     Arrow begins with the same bytes at the end, and gets those that were looked at: nothing is read twice.
     """
     length = min(END_BYTES, file.size_bytes)
-    end = storage.read_range(file.key, file.size_bytes - length, length)
+    try:
+        end = storage.read_range(file.key, file.size_bytes - length, length)
+    except Unavailable as error:
+        if storage.stat(file.key) is None:
+            message = f"The stored file {file.key} is gone: restore it from a backup."
+            raise Unavailable(message, code=ErrorCode.STORAGE_DAMAGED) from error
+        raise
     more = footer_size(end) - length
     if 0 < more <= file.size_bytes - length:
         end = storage.read_range(file.key, file.size_bytes - length - more, more) + end

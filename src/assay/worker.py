@@ -25,7 +25,7 @@ from assay.jobs import Counts, Kind, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
 from assay.log import telling_of
 from assay.migrating import migrate
-from assay.operations import expire_imports, lose_attempt, notice_uploads, return_lapsed
+from assay.operations import expire_imports, lose_attempt, make_wait, notice_uploads, return_lapsed
 from assay.plans import import_plan, migration_sources
 from assay.reading import OLD_FILES_STAY_FOR, read_known_ids
 from assay.storage.base import Storage
@@ -38,7 +38,6 @@ log = logging.getLogger("assay.worker")
 JOBS_AT_ONCE = 4
 SWEEP_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
-PAUSE_AFTER_OUTAGE_SECONDS = 5.0
 STOP_SECONDS = 10.0
 # An upload that goes straight to an object store shows only when it is whole, and a URL is checked when it begins.
 REMOTE_UPLOAD_GRACE = timedelta(hours=1)
@@ -92,6 +91,9 @@ class Worker:
 
     def start(self) -> None:
         """Raises `Unavailable` when the engine can't be reached."""
+        if self._db.is_remote:
+            # There may have been an outage just now, whose end the other workers have yet to see.
+            self._last_outage = time.monotonic()
         self._shared_engine()
         for thread in (*self._threads, self._heartbeat):
             thread.start()
@@ -194,6 +196,8 @@ class Worker:
             sweep_attempt(self._db, self._storage, run.lease.job)
         except AssayError as error:
             log.info("what import %s left behind is for the sweep: %s", run.lease.job.id, error)
+            with suppress(AssayError), self._db.write() as tx:
+                jobs.mark_unswept(tx, run.lease.job.id)
 
     def _end_attempt(self, run: _Run, error: Exception) -> None:
         """Decide what an attempt that can't go on means for its job."""
@@ -209,8 +213,7 @@ class Worker:
             # The service's own trouble, and it may pass: this costs the job no attempt.
             reason = error.message if isinstance(error, Unavailable) else "The engine's scheduler was lost."
             log.warning("import %s attempt %d has to wait: %s", job.id, job.attempt, reason)
-            self._is_stopping.wait(PAUSE_AFTER_OUTAGE_SECONDS)
-            self._give_back(run, reason)
+            self._write(run, lambda tx: make_wait(tx, run.lease, reason=reason))
         elif has_lost_process(error):
             log.error("import %s attempt %d: a checking process ended unexpectedly", job.id, job.attempt)
             self._lose(run, "A checking process ended unexpectedly.")

@@ -53,16 +53,24 @@ def test_a_damaged_part_is_told_of_and_never_served(place: Place) -> None:
     assert told > len(range(footer_starts, len(good), 17)) + len(range(8, footer_starts, 61)) // 2
 
 
-def test_an_import_into_a_dataset_with_a_damaged_part_fails_with_the_service_at_fault(place: Place) -> None:
+@pytest.mark.parametrize("damage", ["damaged", "gone"])
+def test_an_import_into_a_dataset_with_a_damaged_part_fails_with_the_service_at_fault(
+    place: Place, damage: str
+) -> None:
     place.server(workers=1)
     client = place.client()
     dataset_id, data, name = import_one(client)
     part = place.folder / "data" / "storage" / place.files("parts")[0]
-    part.write_bytes(part.read_bytes()[:-40] + bytes(40))
+    if damage == "gone":
+        part.unlink()
+    else:
+        part.write_bytes(part.read_bytes()[:-40] + bytes(40))
     job = client.wait_for_end(dataset_id, client.upload(dataset_id, name, data))
     assert job["status"] == "failed"
     assert job["reason"].startswith("The stored file datasets/")
-    assert "damaged" in job["reason"]
+    assert f"is {damage}: restore it from a backup" in job["reason"]
+    answer = read_page(place, dataset_id)
+    assert (answer.status_code, answer.json()["error"]["error_code"]) == (503, STORAGE_DAMAGED)
 
 
 def cut(upload: Path) -> None:

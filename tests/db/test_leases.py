@@ -26,6 +26,7 @@ WRITES: dict[str, Callable[[WriteTransaction, Lease], object]] = {
     "progress": lambda tx, lease: leases.record_progress(tx, lease, Counts(accepted=9)),
     "commit": lambda tx, lease: jobs.commit_outcome(tx, lease, outcome_of(lease, 9), to=State.COMPLETE, reason=None),
     "give back": lambda tx, lease: leases.give_back(tx, lease, reason="stopped", was_lost=False),
+    "wait": lambda tx, lease: leases.make_wait(tx, lease, reason="no storage", wait=LEASE),
     "fail": lambda tx, lease: jobs.move(tx, lease.job, State.FAILED, reason="The file is at fault."),
 }
 
@@ -53,6 +54,27 @@ def test_a_cancelled_job_takes_no_more_writes(
         write(tx, lease)
     with database.read() as tx:
         assert jobs.get_import(tx, lease.job.dataset_id, lease.job.id) == cancelled
+
+
+def test_a_job_that_has_to_wait_holds_up_its_own_line_only(database: Database, clock: Clock) -> None:
+    waiting, other = make_dataset(database), make_dataset(database)
+    first = queue_job(database, waiting)
+    queue_job(database, waiting)
+    lease = claim_surely(database)
+    assert lease.job.id == first.id
+    with database.write() as tx:
+        job = leases.make_wait(tx, lease, reason="The storage can't be reached.", wait=LEASE)
+        assert (job.state, leases.count_waits(tx, job.id), leases.count_lost_attempts(tx, job.id)) == (
+            State.QUEUED,
+            1,
+            0,
+        )
+    assert claim(database) is None
+    elsewhere = queue_job(database, other)
+    assert claim_surely(database).job.id == elsewhere.id
+    clock.advance(LEASE.total_seconds() + 1)
+    again = claim_surely(database)
+    assert (again.job.id, again.attempt) == (first.id, 2)
 
 
 def test_a_lease_lapses_when_nobody_extends_it(database: Database, clock: Clock) -> None:

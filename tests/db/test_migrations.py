@@ -147,6 +147,7 @@ def test_parts_of_a_release_that_hashed_no_footers_go_on_without(empty: Database
     with empty.write() as tx:
         for table in ("parts", "rejection_parts"):
             tx.connection.execute(text(f"ALTER TABLE {table} DROP COLUMN footer_hash"))
+        tx.connection.execute(text("ALTER TABLE jobs DROP COLUMN wait_count"))
         tx.connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
     empty.migrate()
     with empty.read() as tx:

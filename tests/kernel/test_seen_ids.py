@@ -41,7 +41,13 @@ def test_ids_among_those_seen_are_those_that_a_set_has(added: list[list[bytes]],
     for ids, rows in zip(known, map(seen_ids.matcher(), map(as_rows, known)), strict=True):
         candidates = {row.tobytes() for row in rows}
         assert seen & set(ids) <= candidates <= set(ids)
-    assert [seen_ids.has(as_rows(ids)).tolist() for ids in known] == [[each in seen for each in ids] for ids in known]
+    marked: set[bytes] = set()
+    for ids in known:
+        seen_ids.mark(as_rows(ids))
+        marked |= seen & set(ids)
+        assert seen_ids.marked_count == len(marked)
+        for asked in known:
+            assert seen_ids.is_marked(as_rows(asked)).tolist() == [each in marked for each in asked]
 
 
 def test_many_random_ids_are_new_once_and_known_ever_after() -> None:

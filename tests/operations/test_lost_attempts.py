@@ -11,7 +11,7 @@ from assay.db.engine import Database, ReadTransaction, WriteTransaction
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Counts, Lease, State
-from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import, return_lapsed
+from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import, make_wait, return_lapsed
 from assay.storage.base import Storage
 from db.making import LEASE, claim, claim_surely, complete, outcome_of
 from moving_clock import Clock
@@ -107,6 +107,27 @@ def test_heartbeats_race_with_the_sweep_and_one_of_them_wins(
         stands = now_stands(database, lease.job).state
         assert stands is (State.QUEUED if is_lost else State.PROCESSING)
         cancel_import(database, lease.job.dataset_id, lease.job.id)
+
+
+def test_waits_grow_from_seconds_to_minutes_and_cost_no_attempt(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    job = upload(database, storage, make_dataset(database))
+    waits = []
+    for _ in range(9):
+        lease = claim_surely(database)
+        with database.write() as tx:
+            make_wait(tx, lease, reason="The storage can't be reached.")
+        waited = 0
+        while claim(database) is None:
+            clock.advance(5)
+            waited += 5
+        waits.append(waited)
+        with database.write() as tx:  # for the next round
+            leases.give_back(tx, Lease(now_stands(database, job), 1), reason="stopped", was_lost=False)
+    assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    with database.read() as tx:
+        assert leases.count_lost_attempts(tx, job.id) == 0
 
 
 def test_third_lost_attempt_ends_the_job_and_blames_the_service(

@@ -69,3 +69,7 @@ def wait_for_the_gate(chunk: StoredChunk) -> ChunkOutcome:
 def take_a_while(chunk: StoredChunk) -> ChunkOutcome:
     time.sleep(0.03)
     return run_chunk(chunk)
+
+
+def be_refused_by_the_storage(chunk: StoredChunk) -> ChunkOutcome:
+    raise Unavailable("The storage is read-only.", code=ErrorCode.STORAGE_UNAVAILABLE)

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def dask(tmp_path: Path) -> Iterator[DaskCluster]:
 
 @pytest.fixture(autouse=True)
 def _waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.worker.PAUSE_AFTER_OUTAGE_SECONDS", 0.2)
+    monkeypatch.setattr("assay.operations.LONGEST_WAIT", timedelta(seconds=0.2))
     monkeypatch.setattr("assay.dask_engine.CONNECT_SECONDS", 1)
 
 

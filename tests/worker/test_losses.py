@@ -1,5 +1,6 @@
 """What goes wrong around an import: processes die, code fails, somebody cancels. The job still ends as it should."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -7,8 +8,12 @@ import pytest
 
 from assay import worker as worker_module
 from assay.db import jobs, leases
+from assay.db.engine import Database
+from assay.errors import ErrorCode, Unavailable
 from assay.jobs import Counts, Import, State
 from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import
+from assay.storage.base import Stored
+from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_files
 from services.callers import wait_until
 from worker import faults
@@ -21,7 +26,7 @@ AGES = range(1, 1000)
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(worker_module, "SWEEP_SECONDS", 0.1)
-    monkeypatch.setattr(worker_module, "PAUSE_AFTER_OUTAGE_SECONDS", 0.1)
+    monkeypatch.setattr("assay.operations.LONGEST_WAIT", timedelta(seconds=0.1))
     return
 
 
@@ -107,6 +112,59 @@ def test_job_of_a_worker_that_is_gone_is_taken_up(bench: Bench) -> None:
     (ended,) = bench.done(job)
     assert ended.attempt == 2
     assert_imported_once(bench, job)
+
+
+def test_worker_that_has_just_started_gives_others_the_time_to_show_that_they_live(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "is_remote", True)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    with bench.db.write() as tx:
+        leases.claim_next(tx, lease=timedelta(milliseconds=1), running_limit=10)
+        began = tx.now()
+    with bench.working(lease_seconds=1):
+        assert bench.ended(job).attempt == 2
+    returned_at = bench.times(job, State.QUEUED)[-1]
+    assert returned_at - began >= timedelta(seconds=1)
+
+
+def test_import_that_the_storage_refuses_is_tried_later_and_at_last_given_up(
+    bench: Bench, check_with: CheckWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.operations.WAITS_LIMIT", 4)
+    check_with(faults.be_refused_by_the_storage)
+    dataset_id = bench.make_dataset()
+    (ended,) = bench.done(bench.upload(dataset_id, csv_of(AGES)))
+    assert (ended.state, ended.attempt, lost_attempts(bench, ended)) == (State.FAILED, 5, 0)
+    assert "waited 4 times with this import" in (ended.reason or "")
+    assert "The storage is read-only" in (ended.reason or "")
+    assert "tell whoever runs the service" in (ended.reason or "")
+
+
+def test_what_a_worker_could_not_remove_is_left_to_the_sweep(
+    bench: Bench, check_with: CheckWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_with(faults.wait_for_the_gate)
+    dataset_id = bench.make_dataset()
+    job = bench.upload(dataset_id, csv_of(AGES), "gated.csv")
+    list_keys = type(bench.storage).list
+    refusals: list[list[Stored]] = []
+
+    def refuse_once(self: LocalStorage, prefix: str) -> Iterator[Stored]:
+        if threading.current_thread().name.startswith("assay-job") and not refusals:
+            refusals.append(list(list_keys(self, prefix)))
+            raise Unavailable("Out of reach.", code=ErrorCode.STORAGE_UNAVAILABLE)
+        return list_keys(self, prefix)
+
+    monkeypatch.setattr(type(bench.storage), "list", refuse_once)
+    with bench.working(lease_seconds=1):
+        wait_until((bench.settings.data_dir / "waiting").exists, what="the chunk is written")
+        cancel_import(bench.db, dataset_id, job.id)
+        wait_until(lambda: not bench.files(dataset_id, "parts"), what="the sweep has passed")
+        (bench.settings.data_dir / "open").touch()
+        wait_until(lambda: refusals, what="the worker can't clean up")
+        wait_until(lambda: not bench.files(dataset_id, "parts"), what="the sweep has passed again")
+    assert refusals[0]
 
 
 def test_cancelled_while_processing_is_failed_at_once_and_leaves_nothing(bench: Bench, check_with: CheckWith) -> None:

@@ -93,6 +93,11 @@ class Database:
         """`sqlite` or `postgresql`, for people to read."""
         return self._engine.dialect.name
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it may be out of reach for one process while others have it again."""
+        return self.name != "sqlite"
+
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:
         """All statements see the database as it was at the first one."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from assay.db.engine import ReadTransaction, WriteTransaction
@@ -117,9 +117,11 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
     return now_stands
 
 
-def fail(tx: WriteTransaction, job: Import, *, reason: str, **values: Any) -> Import:
+def fail(tx: WriteTransaction, job: Import, *, reason: str, keep_lease: bool = False, **values: Any) -> Import:
     """End a job with nothing ingested: what was counted on the way is taken back."""
-    return move(tx, job, State.FAILED, reason=reason, lease_until=None, **count_columns(Counts()), **values)
+    if not keep_lease:
+        values["lease_until"] = None
+    return move(tx, job, State.FAILED, reason=reason, **count_columns(Counts()), **values)
 
 
 def note_upload_activity(tx: WriteTransaction, job_id: UUID, *, until: datetime) -> bool:
@@ -199,10 +201,13 @@ def list_in_state(tx: ReadTransaction, dataset_id: UUID, state: State) -> list[I
 
 
 def list_unswept(tx: ReadTransaction, *, limit: int) -> list[Import]:
-    """Terminal jobs, lately ended first, whose abandoned attempts' files may still lie in the storage."""
+    """Terminal jobs, lately ended first, whose abandoned attempts' files may still lie in the storage. One that may
+    still be in a worker's hands is left out.
+    """
     statement = (
         select(jobs)
         .where(jobs.c.state.in_([state.value for state in TERMINAL]), jobs.c.files_swept.is_(False))
+        .where(or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < tx.now()))
         .order_by(jobs.c.updated_at.desc())
         .limit(limit)
     )
@@ -218,6 +223,11 @@ def list_output_keys(tx: ReadTransaction, job_id: UUID) -> set[str]:
 
 def mark_swept(tx: WriteTransaction, job_id: UUID) -> None:
     tx.connection.execute(update(jobs).where(jobs.c.id == job_id).values(files_swept=True))
+
+
+def mark_unswept(tx: WriteTransaction, job_id: UUID) -> None:
+    """For a job whose worker could not remove what it had written."""
+    tx.connection.execute(update(jobs).where(jobs.c.id == job_id).values(files_swept=False))
 
 
 def count_columns(counts: Counts) -> dict[str, int]:

@@ -19,9 +19,9 @@ from assay.jobs import Counts, Import, Kind, Lease, State
 def claim_next(tx: WriteTransaction, *, lease: timedelta, running_limit: int) -> Lease | None:
     """Take the next job in line, or None when there is none that may run.
 
-    Each dataset's line is served from its head and only while no job of that dataset runs; between datasets, the one
-    that has waited longest, since its last claim or since its first job came, is served first. A workspace has at
-    most `running_limit` jobs running.
+    Each dataset's line is served from its head and only while no job of that dataset runs or has to wait; between
+    datasets, the one that has waited longest, since its last claim or since its first job came, is served first. A
+    workspace has at most `running_limit` jobs running.
     """
     # Claims take turns: each sees all that was claimed before it, so limit, order and fairness hold exactly.
     take_turn(tx, CLAIM_LOCK)
@@ -48,6 +48,7 @@ def _next_dataset(tx: WriteTransaction, running_limit: int) -> UUID | None:
         .group_by(jobs.c.dataset_id)
         .subquery("line")
     )
+    waiting = select(jobs.c.dataset_id).where(jobs.c.state == State.QUEUED.value, jobs.c.lease_until > tx.now())
     running_of_workspaces = select(jobs.c.workspace_id).where(is_running).group_by(jobs.c.workspace_id)
     last_claimed_at = datasets.c.last_claimed_at
     waiting_since = case((last_claimed_at > line.c.head_since, last_claimed_at), else_=line.c.head_since)
@@ -56,6 +57,7 @@ def _next_dataset(tx: WriteTransaction, running_limit: int) -> UUID | None:
         .join(line, line.c.dataset_id == datasets.c.id)
         .where(
             datasets.c.id.not_in(select(jobs.c.dataset_id).where(is_running)),
+            datasets.c.id.not_in(waiting),
             datasets.c.workspace_id.not_in(running_of_workspaces.having(func.count() >= running_limit)),
         )
         .order_by(waiting_since, line.c.head_since, datasets.c.id)
@@ -105,6 +107,17 @@ def give_back(tx: WriteTransaction, lease: Lease, *, reason: str, was_lost: bool
     """Return a job to its place in line; a lost attempt is counted, one that was handed back in good order isn't."""
     lost = jobs.c.lost_attempts + (1 if was_lost else 0)
     return move(tx, lease.job, State.QUEUED, reason=reason, lease_until=None, lost_attempts=lost)
+
+
+def make_wait(tx: WriteTransaction, lease: Lease, *, reason: str, wait: timedelta) -> Import:
+    """Return a job to its place in line, to be claimed when the wait is over. It costs no attempt, and is counted."""
+    waits = jobs.c.wait_count + 1
+    return move(tx, lease.job, State.QUEUED, reason=reason, lease_until=tx.now() + wait, wait_count=waits)
+
+
+def count_waits(tx: ReadTransaction, job_id: UUID) -> int:
+    """0 also for a job that was deleted with its dataset."""
+    return tx.connection.execute(select(jobs.c.wait_count).where(jobs.c.id == job_id)).scalar_one_or_none() or 0
 
 
 def list_lapsed(tx: ReadTransaction) -> list[Lease]:

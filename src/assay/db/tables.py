@@ -115,6 +115,9 @@ jobs = Table(
     Column("processing_started_at", Time),
     Column("attempt", Integer, nullable=False, default=0),
     Column("lost_attempts", Integer, nullable=False, default=0),
+    # How often it had to wait for the service, to be tried again later.
+    Column("wait_count", Integer, nullable=False, default=0),
+    # While this lies in the future, a running job is its worker's, and a queued one has to wait.
     Column("lease_until", Time),
     Column("schema_version", Integer),
     Column("accepted_count", BigInteger, nullable=False, default=0),

@@ -1,4 +1,4 @@
-"""The ids of a file's records: a set that tells which of many are new, and which of a dataset's ids are in it.
+"""The ids of a file's records: a set that tells which of many are new, and marks those that a dataset has already.
 
 Ids are hashes, so their first bits spread them evenly over shards. A shard is two sorted runs, a long one and a short
 one that takes what is new and is merged into the other when it has grown: 16 bytes an id, and hardly more.
@@ -28,6 +28,7 @@ class SeenIds:
 
     def __init__(self) -> None:
         self._shards = [(NO_IDS, NO_IDS)] * (1 << SHARD_BITS)
+        self._marks: list[list[NDArray[np.bool_]]] = []
         self._starts = np.arange(1 << SHARD_BITS, dtype=np.uint64) << np.uint64(64 - SHARD_BITS)
 
     def __len__(self) -> int:
@@ -67,16 +68,34 @@ class SeenIds:
 
         return candidates
 
-    def has(self, ids: Ids) -> NDArray[np.bool_]:
-        """Which of the ids are here."""
+    def mark(self, ids: Ids) -> None:
+        """Mark those of the ids that are here. Nothing is added any more from then on."""
+        if not self._marks:
+            self._marks = [[np.zeros(len(run.firsts), np.bool_) for run in shard] for shard in self._shards]
+        for _, places, marks in self._found(ids):
+            marks[places] = True
+
+    @property
+    def marked_count(self) -> int:
+        return sum(int(np.count_nonzero(marks)) for shard in self._marks for marks in shard)
+
+    def is_marked(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of the ids are here and marked."""
+        found = np.zeros(len(ids), np.bool_)
+        for rows, places, marks in self._found(ids):
+            found[rows] = marks[places]
+        return found
+
+    def _found(self, ids: Ids) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
+        """The rows of the ids that are here by run, with their places in it and the run's marks."""
         firsts, seconds = halves_of(ids)
         order = np.argsort(firsts)
         firsts, seconds = firsts[order], seconds[order]
-        found = np.zeros(len(order), np.bool_)
         for at, part in self._parts(firsts):
-            of_part = firsts[part], seconds[part]
-            found[order[part]] = np.logical_or(*(run.has_halves(*of_part) for run in self._shards[at]))
-        return found
+            for run, marks in zip(self._shards[at], self._marks[at] if self._marks else (), strict=False):
+                places = run.places_of(firsts[part], seconds[part])
+                is_here = places >= 0
+                yield order[part][is_here], places[is_here], marks
 
     def _parts(self, firsts: Halves) -> Iterator[tuple[int, slice]]:
         """The shards that these halves, in their order, fall into, and which of them do."""

@@ -27,14 +27,18 @@ class SortedIds:
 
     def has_halves(self, firsts: Halves, seconds: Halves) -> NDArray[np.bool_]:
         """The same of ids that are taken apart already; quickest when they are in order."""
-        found = np.zeros(len(firsts), np.bool_)
+        return self.places_of(firsts, seconds) >= 0
+
+    def places_of(self, firsts: Halves, seconds: Halves) -> NDArray[np.int64]:
+        """Where in the set each id stands; -1 for one that is not there."""
+        found = np.full(len(firsts), -1, np.int64)
         places = np.searchsorted(self.firsts, firsts)
         rows = np.arange(len(firsts))
         # One turn, but for ids that share their first half and differ in the second, which lie side by side.
         while len(rows := rows[places[rows] < len(self.firsts)]):
             rows = rows[self.firsts[places[rows]] == firsts[rows]]
             is_same = self.seconds[places[rows]] == seconds[rows]
-            found[rows[is_same]] = True
+            found[rows[is_same]] = places[rows[is_same]]
             rows = rows[~is_same]
             places[rows] += 1
         return found
