@@ -23,7 +23,10 @@ OF_DATABASE = ("tables", "clock")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @setting_options("data_dir", "database_url", "storage_url", "engine", "workers")
 def doctor(as_json: bool, **options: Any) -> None:
-    """Check a deployment: database, its tables, storage, clock, engine. Exit code 2 when something must be mended."""
+    """Check a deployment: database, tables, storage, clock, engine.
+
+    Exit code 2 when something must be mended.
+    """
     settings = Settings.from_env(os.environ, **options)
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("database", _check_database),
@@ -53,6 +56,7 @@ def _outcome(name: str, check: Callable[[Settings], str], settings: Settings) ->
 
 def _check_database(settings: Settings) -> str:
     from assay.db.engine import open_database
+    from assay.db.faults import BUSY
 
     if not settings.database_url and not settings.data_dir.is_dir():
         message = f"There is no data directory at {settings.data_dir} yet; 'assay serve' makes it."
@@ -62,6 +66,8 @@ def _check_database(settings: Settings) -> str:
         with db.read() as tx:
             tx.now()
     except Unavailable as error:
+        if error.message != BUSY:
+            raise
         message = f"{error.message} Is it running, and is {option_of('database_url')} right?"
         raise Unavailable(message, code=error.code) from error
     finally:

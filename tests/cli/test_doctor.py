@@ -25,7 +25,7 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("doctor") / "data"
-    assert run("migrate", "--data-dir", folder).stdout == "The database is up to date.\n"
+    assert run("migrate", "--data-dir", folder).returncode == 0
     return folder
 
 
@@ -68,6 +68,14 @@ def test_faults_of_the_database_are_told_once(data: Path) -> None:
     ran = run("doctor", "--data-dir", data, "--workers", "0", "--database-url", url)
     assert ran.stdout.count("can't be reached") == 1
     assert ran.stdout.count("can't be known without the database") == 2
+
+
+def test_file_that_is_no_database_is_not_asked_whether_it_runs(data: Path) -> None:
+    (data / "assay.db").write_bytes(b"no database" * 1000)
+    ran = run("doctor", "--data-dir", data, "--workers", "0")
+    assert ran.returncode == 2
+    assert "is not an SQLite database, or is damaged" in ran.stdout
+    assert "Is it running" not in ran.stdout
 
 
 def test_unmigrated_postgresql_is_told_until_it_is_migrated(empty_postgresql_url: str, data: Path) -> None:
