@@ -2,11 +2,12 @@
 itself, beside a running service or without one."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 
-from assay.cli_output import give_up, print_json, print_table
+from assay.cli_output import give_up, print_json, print_table, say
 from assay.cli_settings import existing_database, setting_options
 from assay.config import Settings
 from assay.errors import ErrorCode, NotFound
@@ -19,14 +20,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def migrate(**options: Any) -> None:
     """Bring the database's tables up to this release. SQLite's are, by themselves, when the service starts."""
     from assay.db.engine import open_database
+    from assay.opening import make_data_dir
 
     settings = Settings.from_env(os.environ, **options)
     if not settings.database_url:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    db = open_database(settings.resolved_database_url())
+        make_data_dir(settings)
+    url = settings.resolved_database_url()
+    file = Path(url.removeprefix("sqlite:///").partition("?")[0])
+    is_new = url.startswith("sqlite:///") and not file.exists()
+    db = open_database(url)
     db.migrate()
     db.close()
-    click.echo("The database is up to date.")
+    # A wrong word makes a new one too, so it is said where.
+    say(f"Made a new database at {file}." if is_new else "The database is up to date.")
 
 
 @click.group()
@@ -39,7 +45,10 @@ def job() -> None:
 @json_option
 @setting_options("data_dir", "database_url")
 def job_show(import_id: str, as_json: bool, **options: Any) -> None:
-    """Show an import's history: every move from state to state, with its attempt and reason."""
+    """Show an import's history: every move from state to state.
+
+    Each move has its attempt and reason.
+    """
     from assay.db import jobs
     from assay.ids import parse_id
 
@@ -66,7 +75,10 @@ def job_show(import_id: str, as_json: bool, **options: Any) -> None:
 
 @click.group()
 def token() -> None:
-    """API tokens: make, list and revoke them, beside a running service or without one."""
+    """API tokens: make, list and revoke them.
+
+    They work beside a running service or without one.
+    """
 
 
 @token.command("create")
@@ -143,7 +155,10 @@ def workspace() -> None:
 @click.argument("workspace_id")
 @setting_options("data_dir", "database_url")
 def workspace_create(workspace_id: str, **options: Any) -> None:
-    """Make a workspace; 'assay token create --workspace' then opens it to somebody."""
+    """Make a workspace.
+
+    'assay token create --workspace' then opens it to somebody.
+    """
     from assay.operations import create_workspace
 
     with existing_database(options) as db:
@@ -155,7 +170,10 @@ def workspace_create(workspace_id: str, **options: Any) -> None:
 @json_option
 @setting_options("data_dir", "database_url")
 def workspace_list(as_json: bool, **options: Any) -> None:
-    """List the workspaces, with how many datasets and valid tokens each has."""
+    """List the workspaces.
+
+    Each has the number of its datasets and of its valid tokens.
+    """
     from assay.db import tokens
 
     with existing_database(options) as db, db.read() as tx:

@@ -62,29 +62,33 @@ def check(
     rejected: Path | None,
     processes: int | None,
 ) -> None:
-    """Check every record of files against a schema, without a service.
+    """Check every record of files against a schema.
 
-    FILE is a .csv or .jsonl, a pattern, or '-' for standard input. Each is checked by itself, as the first file of an
-    empty dataset would be; all are looked at before the first is checked.
+    It needs no service. FILE is a .csv or .jsonl, a pattern, or '-' for standard input. Each is checked by itself, as
+    the first file of an empty dataset would be; all are looked at before the first is checked.
 
     Exit code: 0 all records accepted, 1 some rejected, 2 a file or the schema can't be used.
     """
-    dataset_schema = _read_schema(schema)
-    sources = sources_of(files, filename=filename)
     outputs = Outputs(accepted, rejected)
-    _look_at_outputs(sources, outputs)
+    sources: list[NamedSource] = []
     found: list[Report | Unusable] = []
-    for source in sources:
-        found.append(_check_one(source, dataset_schema, outputs, processes=processes or os.cpu_count() or 1))
-        if isinstance(found[-1], Unusable):
-            say(f"assay: {_called(source)}: {found[-1].reason}", err=True)
-        elif not as_json:
-            if len(found) > 1:
-                click.echo("")
-            _print_report(source.name if len(sources) == 1 else source.path, found[-1], outputs)
-    if as_json:
-        print_json([_as_import_job(source.name, one) for source, one in zip(sources, found, strict=True)])
-    elif len(sources) > 1:
+    try:
+        dataset_schema = _read_schema(schema)
+        sources = sources_of(files, filename=filename)
+        _look_at_outputs(sources, outputs)
+        for source in sources:
+            found.append(_check_one(source, dataset_schema, outputs, processes=processes or os.cpu_count() or 1))
+            if isinstance(found[-1], Unusable):
+                say(f"assay: {_called(source)}: {found[-1].reason}", err=True)
+            elif not as_json:
+                if len(found) > 1:
+                    click.echo("")
+                _print_report(source.name if len(sources) == 1 else source.path, found[-1], outputs)
+    finally:
+        # What was checked is told even when it could not go on, and that it is nothing when it could not begin.
+        if as_json:
+            print_json([_as_import_job(source.name, one) for source, one in zip(sources, found, strict=False)])
+    if len(sources) > 1 and not as_json:
         _print_total(found)
     sys.exit(max(map(_exit_code, found)))
 

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from assay.cli_output import give_up
+from assay.errors import ErrorCode
 
 if TYPE_CHECKING:
     from assay.client import Client
     from assay.wire import DatasetBody
+
+SHOWN_IDS = 10
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,20 +71,31 @@ def explained(error: Exception) -> str:
     from assay.client_calls import ApiError
 
     if isinstance(error, ApiError):
-        hint = HINTS.get(error.status) if error.error_code else "--base-url or ASSAY_URL says where the service is."
+        is_elsewhere = error.error_code in (0, ErrorCode.UNKNOWN_ROUTE)
+        hint = "--base-url or ASSAY_URL says where the service is." if is_elsewhere else HINTS.get(error.status)
         return f"{error} {hint}" if hint else str(error)
     return f"{error} 'assay serve' starts one; --base-url or ASSAY_URL says where it is."
 
 
 def find_dataset(client: "Client", text: str) -> "DatasetBody":
-    """The dataset of that id, or the newest of that name."""
+    """The dataset of that id, or of that name."""
+    found = find_dataset_if_there(client, text)
+    if found is None:
+        give_up(
+            f"There is no dataset named {text!r}. 'assay dataset list' shows them; 'assay dataset create' makes one."
+        )
+    return found
+
+
+def find_dataset_if_there(client: "Client", text: str) -> "DatasetBody | None":
+    """None where there is none of that name. A name may be that of several: none of them is chosen then."""
     from assay.ids import parse_id
 
     if parse_id(text) is not None:
         return client.dataset(text)
-    named = next((dataset for dataset in client.datasets() if dataset.name == text), None)
-    if named is None:
-        give_up(
-            f"There is no dataset named {text!r}. 'assay dataset list' shows them; 'assay dataset create' makes one."
-        )
-    return named
+    named = [dataset for dataset in client.datasets() if dataset.name == text]
+    if len(named) > 1:
+        ids = ", ".join(str(dataset.id) for dataset in named[:SHOWN_IDS])
+        more = f" and {len(named) - SHOWN_IDS:,} more" if len(named) > SHOWN_IDS else ""
+        give_up(f"{len(named):,} datasets are named {text!r}: name it by its id, one of {ids}{more}.")
+    return named[0] if named else None

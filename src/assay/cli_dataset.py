@@ -127,4 +127,4 @@ def dataset_delete(dataset_name: str, yes: bool, base_url: str) -> None:
             if not click.confirm(shown(f"Delete {found.name!r} ({found.id}) with {records}, for good?"), err=True):
                 give_up("Nothing was deleted.")
         client.delete_dataset(found.id)
-    click.echo("Deleted.")
+    say(f"Deleted {found.name!r} ({found.id}).")

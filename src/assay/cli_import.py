@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from assay.cli_client import explained, find_dataset, json_option, open_client, service_options
+from assay.cli_client import explained, find_dataset, find_dataset_if_there, json_option, open_client, service_options
 from assay.cli_output import (
     INTERRUPTED,
     SOME_REJECTED,
@@ -55,30 +55,30 @@ def import_files(
 
     FILE is a .csv or .jsonl, a pattern, or '-' for standard input. All files are looked at before the first is sent.
 
-    Exit code: 0 all records accepted, 1 some rejected, 2 a file could not be imported, 3 an import has not ended, 130
-    interrupted.
+    Exit code: 0 all records accepted, 1 some rejected, 2 a file could not be imported, 3 an import has not ended (with
+    --no-wait that is 0), 130 interrupted.
     """
-    with open_client(base_url) as client:
-        sources = sources_of(files, filename=filename)
-        value = None if schema is None else read_schema_file(schema)
-        target = _find_or_create(client, dataset_name, value, workspace=workspace)
-        jobs: list[ImportBody] = []
-        try:
+    jobs: list[ImportBody] = []
+    try:
+        with open_client(base_url) as client:
+            sources = sources_of(files, filename=filename)
+            value = None if schema is None else read_schema_file(schema)
+            target = _find_or_create(client, dataset_name, value, workspace=workspace)
             for source in sources:
                 jobs.append(_import_one(client, target, source, wait=not no_wait))
                 if not as_json:
                     _print_import(target, jobs[-1])
-        finally:
-            # What was imported is told even when a later file fails.
-            if as_json:
-                print_json([job.model_dump(mode="json", exclude_unset=True) for job in jobs])
-    sys.exit(0 if no_wait else max(EXIT_CODES.get(job.status, UNFINISHED) for job in jobs))
+    finally:
+        # What was imported is told even when a later file fails, and that it is nothing when none could be.
+        if as_json:
+            print_json([job.model_dump(mode="json", exclude_unset=True) for job in jobs])
+    sys.exit(max(EXIT_CODES.get(job.status, 0 if no_wait else UNFINISHED) for job in jobs))
 
 
 def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str) -> "DatasetBody":
     if schema is None:
         return find_dataset(client, name)
-    named = next((found for found in client.datasets() if name in (found.name, str(found.id))), None)
+    named = find_dataset_if_there(client, name)
     if named is None:
         return client.create_dataset(name, schema=schema, workspace_id=workspace)
     if named.schema_ is None:

@@ -13,9 +13,10 @@ from assay.errors import ErrorCode, Invalid
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--all", "whole", is_flag=True, help="Look at every record; the default is about the first megabyte.")
 def infer(file: Path, whole: bool) -> None:
-    """Propose a schema for FILE (.csv or .jsonl), as JSON, to be read and changed.
+    """Propose a schema for FILE (.csv or .jsonl), as JSON.
 
-    It may reject a few values of many; how many of those that were looked at is told on standard error.
+    It is to be read and changed, and may reject a few values of many; how many of those that were looked at is told on
+    standard error.
 
     Exit code: 0 with a schema, 2 if none can be told from the file.
     """

@@ -22,7 +22,7 @@ EXIT_CODES = {
     SOME_REJECTED: "records were rejected; of an import: some, and others accepted",
     UNUSABLE: "it could not be done: wrong words, a file or schema that can't be used, a refusal, no service, "
     "or every record rejected by an import",
-    UNFINISHED: "an import has not ended, such as one that waits for a schema",
+    UNFINISHED: "an import has not ended, such as one that waits for a schema; with --no-wait that is 0",
     INTERRUPTED: "interrupted with Ctrl-C",
     READER_GONE: "the reader of a pipe went away, as with `head`",
 }

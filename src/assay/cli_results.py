@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,8 @@ def _print_errors(errors: Iterator["ImportErrorBody"]) -> None:
     head = ["RECORD", "FIELD", "REASON"]
     rows = ((error.record_index, error.field, error.reason) for error in errors)
     if not sys.stdout.isatty():
-        print_tabs(head, rows)
+        first = list(islice(rows, 1))  # before the head: a refusal leaves standard output empty
+        print_tabs(head, chain(first, rows))
         return
     block = list(islice(rows, TABLE_ROWS))
     if not block:

@@ -49,7 +49,8 @@ def _source_of(path: str, *, name: str) -> NamedSource:
         give_up("Standard input is closed; pipe something into it.")
     file_format = format_of_filename(name)
     if file_format is None:
-        give_up(f"{path}: the name must end in .csv or .jsonl; --filename gives the file another name.")
+        called = path if name == Path(path).name else name
+        give_up(f"{called}: the name must end in .csv or .jsonl; --filename gives the file another name.")
     return NamedSource(path, name, format=file_format)
 
 

@@ -76,10 +76,22 @@ def test_data_directory_that_is_not_there_is_told_and_not_made(tmp_path: Path) -
 
 
 def test_migrate_makes_what_is_missing_and_may_be_repeated(tmp_path: Path) -> None:
-    for _ in range(2):
+    made = f"Made a new database at {tmp_path / 'new' / 'assay.db'}.\n"
+    for told in made, "The database is up to date.\n":
         ran = run("migrate", "--data-dir", tmp_path / "new")
-        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "The database is up to date.\n", "")
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, told, "")
     assert run("workspace", "list", "--data-dir", tmp_path / "new").returncode == 0
+    by_url = run("migrate", "--database-url", f"sqlite:///{tmp_path}/other.db?timeout=5")
+    assert by_url.stdout == f"Made a new database at {tmp_path}/other.db.\n"
+    assert (tmp_path / "other.db").exists()
+
+
+def test_data_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("migrate", "--data-dir", tmp_path / "file" / "data")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "can't be made" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_token_is_never_among_the_tables(data: Path) -> None:

@@ -106,7 +106,7 @@ def test_named_pipe_and_a_file_of_another_name_are_taken_too(schema: Path, copie
     [
         (["-", "--filename", "a.csv"], "", "a.csv: Standard input is empty: nothing was piped in."),
         (["-"], "age\n1\n", "Say what standard input is with --filename NAME.csv or NAME.jsonl."),
-        (["-", "--filename", "a.tsv"], "age\n1\n", "the name must end in .csv or .jsonl"),
+        (["-", "--filename", "a.tsv"], "age\n1\n", "assay: a.tsv: the name must end in .csv or .jsonl"),
         (["-", "a.csv"], "age\n1\n", "Standard input, '-', is taken alone"),
         (["-", "-", "--filename", "a.csv"], "age\n1\n", "Standard input, '-', is taken alone"),
         (["-", "--filename", "a.csv"], "PK\x03\x04", "a.csv: The file is a ZIP archive"),

@@ -60,9 +60,35 @@ def test_dataset_is_made_listed_shown_and_deleted(service: dict[str, str], schem
     assert "Not found (404, error code 1201)" in gone.stderr
 
 
+def test_name_of_several_datasets_is_none_of_them(
+    service: dict[str, str], client: Client, schema: Path, tmp_path: Path
+) -> None:
+    name = f"twice {uuid4()}"
+    ids = {str(client.create_dataset(name).id) for _ in range(2)}
+    (tmp_path / "a.csv").write_bytes(ages_csv(1))
+    importing = ["import", tmp_path / "a.csv", "--dataset", name]
+    for words in (
+        ["dataset", "delete", name, "--yes"],
+        ["dataset", "show", name],
+        ["dataset", "schema", name, schema],
+        ["export", name, "-o", tmp_path / "a.jsonl"],
+        importing,
+        [*importing, "--schema", schema],
+    ):
+        ran = run(*words, **service)
+        assert (ran.returncode, ran.stdout) == (2, ""), words
+        assert f"2 datasets are named '{name}': name it by its id" in ran.stderr
+        assert all(dataset_id in ran.stderr for dataset_id in ids)
+    assert {str(dataset.id) for dataset in client.datasets() if dataset.name == name} == ids
+    assert all(not client.dataset(dataset_id).imports for dataset_id in ids)
+    deleted = run("dataset", "delete", min(ids), "--yes", **service)
+    assert deleted.stdout == f"Deleted '{name}' ({min(ids)}).\n"
+    assert run("dataset", "show", name, **service).stdout.startswith(f"{name}  {max(ids)}")
+
+
 def test_deletion_is_asked_for_on_a_terminal(service: dict[str, str], client: Client) -> None:
     dataset = client.create_dataset(f"asked {uuid4()}\x1b[31m")
-    for answer, code, told in (b"n\n", 2, "Nothing was deleted."), (b"y\n", 0, "Deleted."):
+    for answer, code, told in (b"n\n", 2, "Nothing was deleted."), (b"y\n", 0, f"({dataset.id})."):
         with on_terminal("dataset", "delete", dataset.id, **service) as terminal:
             terminal.wait_for(lambda text: "for good? [y/N]" in text, what="the question")
             terminal.type(answer)
@@ -126,6 +152,15 @@ def test_import_without_errors_has_an_empty_list(service: dict[str, str], client
     job = client.import_file(dataset.id, io.BytesIO(ages_csv(1)), filename="a.csv")
     assert json.loads(run("errors", dataset.id, job.import_id, "--json", **service).stdout) == []
     assert run("errors", dataset.id, job.import_id, **service).stdout == "RECORD\tFIELD\tREASON\n"
+
+
+def test_errors_of_no_import_leave_standard_output_empty(
+    service: dict[str, str], imported: tuple[str, str, str]
+) -> None:
+    for import_id in ("nonsense", str(uuid4())):
+        ran = run("errors", imported[0], import_id, **service)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "Not found (404" in ran.stderr
 
 
 def test_rejected_records_are_saved_as_they_stood(

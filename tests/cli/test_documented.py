@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import environ_of
+from cli.commands import environ_of, run
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "write_cli_docs.py"))
@@ -18,6 +18,13 @@ ASSAY = Path(sys.executable).parent / "assay"
 
 def test_page_is_what_the_commands_say() -> None:
     assert SCRIPT["page_of"](PAGE) == PAGE, "docs/cli.md shows what was; run scripts/write_cli_docs.py"
+
+
+@pytest.mark.parametrize("words", [[], ["dataset"], ["job"], ["token"], ["workspace"]])
+def test_no_summary_is_cut_on_a_narrow_terminal(words: list[str]) -> None:
+    summaries = run(*words, "--help", COLUMNS="80").stdout.partition("Commands:\n")[2]
+    assert summaries
+    assert "..." not in summaries
 
 
 def test_every_exit_code_of_the_commands_is_listed() -> None:

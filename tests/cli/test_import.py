@@ -6,8 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from assay import Client
+from assay.cli import main
 from cli.commands import on_terminal, run
 from services.callers import AGES, ages_csv
 from services.serving import TOKEN
@@ -105,6 +107,7 @@ def test_wrong_words_stop_before_anything_is_sent(
     assert (ran.returncode, ran.stdout) == (2, "")
     assert told in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+    assert run("import", *words, "--dataset", ages, "--json", cwd=folder, **service).stdout == "[]\n"
     dataset = next(found for found in client.datasets() if found.name == ages)
     assert client.dataset(dataset.id).imports == []
 
@@ -136,6 +139,22 @@ def test_dataset_without_a_schema_keeps_the_import_waiting(
     assert run("import", folder / "good.csv", "--dataset", dataset.id, "--no-wait", **service).returncode == 0
 
 
+def test_import_that_ended_at_once_has_its_exit_code_without_waiting(
+    monkeypatch: pytest.MonkeyPatch, service: dict[str, str], ages: str, folder: Path
+) -> None:
+    """Whether it has ended by then is chance, so the waiting is done between the upload and the look."""
+    look = Client.import_status
+
+    def look_at_the_end(client: Client, dataset_id: Any, import_id: Any, **more: Any) -> Any:
+        return look(client, dataset_id, import_id, **more | {"wait_seconds": 30})
+
+    monkeypatch.setattr(Client, "import_status", look_at_the_end)
+    monkeypatch.setenv("ASSAY_TOKEN", TOKEN)
+    words = ["--dataset", ages, "--no-wait", "--base-url", service["ASSAY_URL"]]
+    for name, code in ("good.csv", 0), ("mixed.csv", 1), ("bad.csv", 2):
+        assert CliRunner().invoke(main, ["import", str(folder / name), *words]).exit_code == code
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -144,13 +163,15 @@ def test_dataset_without_a_schema_keeps_the_import_waiting(
         ({"ASSAY_TOKEN": "assay_\x1bwrong"}, "has letters that no token has"),
         ({"ASSAY_URL": "http://127.0.0.1:1"}, "'assay serve' starts one; --base-url or ASSAY_URL says where"),
         ({"ASSAY_URL": "127.0.0.1:8000"}, "must begin with http://"),
+        ({"ASSAY_URL": "{ASSAY_URL}/elsewhere"}, "--base-url or ASSAY_URL says where the service is"),
     ],
 )
 def test_service_that_can_not_be_used_is_told_with_what_to_do(
     service: dict[str, str], folder: Path, changed: dict[str, str], told: str
 ) -> None:
+    changed = {name: text.format(**service) for name, text in changed.items()}
     ran = run("import", folder / "good.csv", "--dataset", "any", "--json", **service | changed)
-    assert (ran.returncode, ran.stdout) == (2, "")
+    assert (ran.returncode, ran.stdout) == (2, "[]\n")
     assert told in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert "wrong" not in ran.stderr
