@@ -50,10 +50,10 @@ class ImportPlan:
 
 @dataclass
 class _Part:
-    """A part as it was written, and which of its rows repeat a record: at worst all of them, so four bytes each."""
+    """A part as it was written, and which of its rows repeat a record."""
 
     part: NewPart
-    repeated: NDArray[np.uint32]
+    repeated: NDArray[np.int64]
 
 
 @dataclass
@@ -130,20 +130,22 @@ def import_file(
         repeated = seen.add(outcome.ids)
         _add(found, chunk, outcome, duplicate_count=len(repeated))
         if outcome.part is not None:
-            found.parts.append(_Part(outcome.part, repeated.astype(np.uint32)))
+            found.parts.append(_Part(outcome.part, repeated))
         on_progress(found.counts)
     # The chunks read it too, the last of them after the planner was through.
     upload.check_version()
     for ids in _maybe_known(seen, known_ids):
         seen.mark(ids)
         on_progress(found.counts)
+    written: Iterable[_Part] = found.parts
     if seen.marked_count:
-        _find_known(found, seen, plan.storage_url, engine, at_once=chunks_at_once)
+        written = _with_known(found, seen, plan.storage_url, engine, at_once=chunks_at_once)
+    parts = _without_repeated(written, plan.storage_url, engine, at_once=chunks_at_once)
     return Outcome(
         counts=found.counts,
         errors=tuple(found.errors),
         error_summary=found.summary.rows(),
-        parts=_without_repeated(found.parts, plan.storage_url, engine, at_once=chunks_at_once),
+        parts=parts,
         rejections=tuple(found.rejections),
     )
 
@@ -183,24 +185,29 @@ def _read_and_match(read: Callable[[], Ids], candidates: Callable[[Ids], Ids]) -
     return candidates(read())
 
 
-def _find_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor, *, at_once: int) -> None:
-    """Adds the rows of the parts that the dataset has already, whose ids are marked."""
+def _with_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor, *, at_once: int) -> Iterator[_Part]:
+    """The parts with the rows, too, that the dataset has already, whose ids are marked."""
     reading = ((each, engine.submit(read_part_ids, storage_url, each.part)) for each in found.parts)
     for each, ids in in_order(reading, at_once=at_once):
-        before = len(each.repeated)
-        each.repeated = np.union1d(each.repeated, np.flatnonzero(seen.is_marked(ids)).astype(np.uint32))
-        found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(each.repeated) - before)
+        repeated = np.union1d(each.repeated, np.flatnonzero(seen.is_marked(ids)))
+        found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(repeated) - len(each.repeated))
+        yield _Part(each.part, repeated)
 
 
-def _without_repeated(parts: list[_Part], storage_url: str, engine: Executor, *, at_once: int) -> tuple[NewPart, ...]:
+def _without_repeated(
+    parts: Iterable[_Part], storage_url: str, engine: Executor, *, at_once: int
+) -> tuple[NewPart, ...]:
     """What is left of the parts: those with repeated rows written again, or left out if nothing else is in them."""
-    left = {each.part.key: each.part for each in parts if len(each.repeated) < each.part.record_count}
-    rewriting = (
-        (each.part.key, engine.submit(run_without_rows, storage_url, each.part, each.repeated))
-        for each in parts
-        if each.part.key in left and len(each.repeated)
-    )
-    for key, rest in in_order(rewriting, at_once=at_once):
+    left: dict[str, NewPart] = {}
+
+    def rewriting() -> Iterator[tuple[str, Future[NewPart]]]:
+        for each in parts:
+            if len(each.repeated) < each.part.record_count:
+                left[each.part.key] = each.part
+                if len(each.repeated):
+                    yield each.part.key, engine.submit(run_without_rows, storage_url, each.part, each.repeated)
+
+    for key, rest in in_order(rewriting(), at_once=at_once):
         left[key] = rest
     return tuple(left.values())
 

@@ -117,11 +117,11 @@ def test_storage_that_is_gone_is_a_503_to_try_again(services: Services, tmp_path
         assert client.get("/healthz").json() == {"status": "ok"}
 
 
-def test_part_that_is_missing_is_a_503_with_retry_after(importer: Caller, busy_services: Services) -> None:
+def test_part_that_is_missing_is_told_as_damage(importer: Caller, busy_services: Services) -> None:
     dataset_id = importer.make_dataset(schema=AGES)
     importer.import_file(dataset_id, b"age\n1\n")
     for stored in busy_services.storage.list(f"datasets/{dataset_id}/parts"):
         busy_services.storage.delete(stored.key)
     answer = importer.get(f"/datasets/{dataset_id}/datapoints")
-    assert_error(answer, 503, ErrorCode.STORAGE_UNAVAILABLE)
-    assert answer.headers["Retry-After"] == "5"
+    assert_error(answer, 503, ErrorCode.STORAGE_DAMAGED)
+    assert "is gone: restore it from a backup" in answer.json()["error"]["detail"]
