@@ -1,13 +1,14 @@
 """Faults as pages for people and as envelopes for programs; and that no text of a client breaks a page."""
 
 import json
+from uuid import uuid4
 
 import pytest
 
 from assay.web.console import datasets
 from console.conftest import Desk
 from console.visiting import HTML, seen
-from services.callers import API, ages_csv
+from services.callers import AGES, API, ages_csv
 
 ATTACK = "\"'><script>alert(1)</script>{{ 7 * 7 }}</textarea><img src=x onerror=alert(2)>"
 
@@ -22,6 +23,40 @@ def test_unknown_path_is_a_page_for_people_and_an_envelope_for_programs(quiet_de
         assert answer.headers["content-type"] == "application/json", path
 
 
+def test_error_page_names_the_request_and_the_visitor_stays_signed_in(quiet_desk: Desk) -> None:
+    page = quiet_desk.visitor.get("/nowhere")
+    assert f"Error code 1200 · Request {page.answer.headers['x-request-id']}" in page.text
+    assert page.form("/sign-out")
+    quiet_desk.visitor.client.cookies.clear()
+    page = quiet_desk.visitor.get("/nowhere")
+    assert page.status == 404
+    assert page.forms == []
+
+
+def test_page_of_a_refused_file_leads_back_to_the_dataset(quiet_desk: Desk) -> None:
+    dataset_id = quiet_desk.caller.make_dataset()
+    form = quiet_desk.visitor.get(f"/datasets/{dataset_id}").form(f"/send-file/{dataset_id}")
+    page = quiet_desk.visitor.send_file(form, "ages.txt", b"age\n1\n")
+    assert page.status == 400
+    assert f"/datasets/{dataset_id}" in page.links()
+    assert f"/datasets/{dataset_id}" in quiet_desk.visitor.get(f"/datasets/{dataset_id}/imports/x").links()
+    unknown = str(uuid4())
+    assert f"/datasets/{unknown}" not in quiet_desk.visitor.get(f"/datasets/{unknown}/imports").links()
+
+
+def test_part_that_can_not_be_read_leaves_the_rest_of_the_page(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, ages_csv(30, 41))
+    for stored in desk.services.storage.list(f"datasets/{dataset_id}/parts"):
+        desk.services.storage.delete(stored.key)
+    page = desk.visitor.get(f"/datasets/{dataset_id}")
+    assert page.status == 200
+    assert "The first records can't be shown" in page.text
+    assert f"/datasets/{dataset_id}/imports/{job['import_id']}" in page.links()
+    assert f"/datasets/{dataset_id}/delete" in page.links()
+    assert desk.visitor.get(f"/datasets/{dataset_id}/records").status == 503
+
+
 def test_unknown_dataset_and_import_are_pages(quiet_desk: Desk) -> None:
     dataset_id = quiet_desk.caller.make_dataset()
     for path in ("/datasets/x", f"/datasets/{dataset_id}/imports/{dataset_id}", f"/datasets/{dataset_id}/imports/x"):
@@ -32,7 +67,12 @@ def test_unknown_dataset_and_import_are_pages(quiet_desk: Desk) -> None:
 
 def test_bad_parameters_are_a_page(quiet_desk: Desk) -> None:
     dataset_id = quiet_desk.caller.make_dataset()
-    assert quiet_desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": "x"}).status == 400
+    for given, told in ("x", "Must be a whole number."), ("1.5", "Must be a whole number."), (0, "Must be at least 1."):
+        page = quiet_desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": given})
+        assert page.status == 400
+        assert f"from: {told}" in page.text
+    page = quiet_desk.visitor.get(f"/datasets/{dataset_id}/export", format="xls")
+    assert "format: Must be 'parquet', 'jsonl', 'csv' or 'arrow'." in page.text
     assert quiet_desk.visitor.get("/", cursor="x").status == 400
 
 

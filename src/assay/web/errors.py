@@ -43,6 +43,16 @@ TITLES = {
     500: "Internal error",
     503: "Not available now",
 }
+# In place of the framework's words for programmers.
+FAULT_WORDS = {
+    "int_parsing": "Must be a whole number.",
+    "int_parsing_size": "Must be a smaller number.",
+    "float_parsing": "Must be a number.",
+    "bool_parsing": "Must be true or false.",
+    "greater_than_equal": "Must be at least {ge:,.16g}.",
+    "less_than_equal": "Must be at most {le:,.16g}.",
+    "literal_error": "Must be {expected}.",
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 FRAMEWORK_CODES = {404: ErrorCode.UNKNOWN_ROUTE, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
@@ -116,8 +126,13 @@ def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
             detail = f"The body is no valid JSON: {fault['ctx']['error']}."
             return error_response(400, ErrorCode.INVALID_REQUEST, detail)
         where = [str(step) for step in fault["loc"] if step not in ("body", "query", "path")]
-        faults.setdefault(".".join(where), []).append(fault["msg"])
+        faults.setdefault(".".join(where), []).append(_words(fault))
     return error_response(400, ErrorCode.INVALID_REQUEST, faults)
+
+
+def _words(fault: dict[str, Any]) -> str:
+    words = FAULT_WORDS.get(fault["type"])
+    return str(fault["msg"]) if words is None else words.format(**fault.get("ctx", {}))
 
 
 def _on_framework_fault(request: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,6 @@
 """The pages of datasets: the list, a new one, one of them, and its end."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from assay.db import datasets, jobs, migrating, overviews
 from assay.db.datasets import Dataset
 from assay.deleting import delete_dataset, sweep_deleted_now
-from assay.errors import Invalid, InvalidFields
+from assay.errors import Invalid, InvalidFields, Unavailable
 from assay.migrations import Migration
 from assay.operations import create_dataset
 from assay.reading import read_datapoints
@@ -17,7 +18,7 @@ from assay.schema import CONSTRAINTS, parse_schema, schema_to_json
 from assay.storage.local import LocalStorage
 from assay.web.auth import dataset_for
 from assay.web.bodies import status_body
-from assay.web.console.cells import table_of
+from assay.web.console.cells import Table, table_of
 from assay.web.console.pages import render
 from assay.web.console.schema_text import read_schema_text
 from assay.web.console.sessions import Form, Reading, Writing, check_writer, text_of
@@ -25,6 +26,7 @@ from assay.web.exports import Format, FormulaSafe, get_export
 from assay.web.parameters import Cursor, DatasetId, id_of_cursor
 from assay.web.services import Services, WithServices
 
+log = logging.getLogger("assay.web")
 router = APIRouter(include_in_schema=False)
 
 DATASETS_A_PAGE = 50
@@ -93,7 +95,7 @@ def faults_of(error: Invalid) -> list[str]:
 @router.get("/datasets/{dataset_id}")
 def get_dataset(dataset_id: DatasetId, services: WithServices, visitor: Reading) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
-    page = read_datapoints(services.db, services.storage, dataset.id, from_row=0, limit=RECORDS_SHOWN)
+    records, records_fault = _first_records(services, dataset)
     with services.db.read() as tx:
         imports = jobs.list_imports(tx, dataset.id, limit=IMPORTS_SHOWN, before=None)
     return render(
@@ -102,8 +104,19 @@ def get_dataset(dataset_id: DatasetId, services: WithServices, visitor: Reading)
         **dataset_context(services, dataset, tab="overview"),
         imports=imports,
         fields=schema_rows(dataset),
-        records=table_of(page.datapoints, dataset.schema),
+        records=records,
+        records_fault=records_fault,
     )
+
+
+def _first_records(services: Services, dataset: Dataset) -> tuple[Table | None, str]:
+    """The records, or why they can't be read: the rest of the page is there all the same."""
+    try:
+        page = read_datapoints(services.db, services.storage, dataset.id, from_row=0, limit=RECORDS_SHOWN)
+    except Unavailable as error:
+        log.warning("the records of dataset %s can't be shown: %s", dataset.id, error, exc_info=error.__cause__)
+        return None, error.message
+    return table_of(page.datapoints, dataset.schema), ""
 
 
 @router.get("/datasets/{dataset_id}/delete")
@@ -132,9 +145,9 @@ def post_delete(
 def get_imports(dataset_id: DatasetId, services: WithServices, visitor: Reading, cursor: Cursor = None) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
     with services.db.read() as tx:
-        found = jobs.list_imports(tx, dataset.id, limit=IMPORTS_A_PAGE + 1, before=id_of_cursor(cursor))
-    shown = found[:IMPORTS_A_PAGE]
-    next_cursor = str(shown[-1].id) if len(found) > IMPORTS_A_PAGE else None
+        shown = jobs.list_imports(tx, dataset.id, limit=IMPORTS_A_PAGE, before=id_of_cursor(cursor))
+        has_more = bool(shown) and jobs.has_imports_before(tx, dataset.id, shown[-1].id)
+    next_cursor = str(shown[-1].id) if has_more else None
     return render(
         "imports.html",
         visitor,

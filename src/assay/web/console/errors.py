@@ -4,18 +4,27 @@ An unknown visitor is sent to the sign-in, and comes back from there.
 """
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.errors import AssayError, ErrorCode
+from assay.ids import parse_id
 from assay.storage.local import UPLOADS_PATH
 from assay.web.console.pages import render
+from assay.web.console.sessions import Visitor, visitor_of
+from assay.web.parameters import FORM_UPLOADS_PATH
 
 SIGN_IN_PATH = "/sign-in"
 MACHINE_PATHS = ("/api/", UPLOADS_PATH + "/", "/hooks/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/")
+
+NO_DATASET = (ErrorCode.UNKNOWN_DATASET, ErrorCode.FOREIGN_WORKSPACE)
 
 
 class ShowErrorPages:
@@ -40,7 +49,8 @@ class ShowErrorPages:
             else:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    await _page(scope, start, bytes(body))(scope, receive, send)
+                    response = await _page(scope, start, bytes(body))
+                    await response(scope, receive, send)
 
         await self._app(scope, receive, send_page)
 
@@ -56,7 +66,7 @@ def _is_envelope(message: Message) -> bool:
     return message["status"] >= 400 and content_type.startswith("application/json")
 
 
-def _page(scope: Scope, start: Message, body: bytes) -> Response:
+async def _page(scope: Scope, start: Message, body: bytes) -> Response:
     error: dict[str, Any] = json.loads(body)["error"]
     status: int = start["status"]
     kept = Headers(raw=start["headers"])
@@ -65,8 +75,34 @@ def _page(scope: Scope, start: Message, body: bytes) -> Response:
         comes_back = f"?next={quote(target, safe='')}" if scope["method"] == "GET" and target != "/" else ""
         return RedirectResponse(SIGN_IN_PATH + comes_back, status_code=303)
     headers = {name: kept[name] for name in ("retry-after", "allow") if name in kept}
-    visitor = scope.get("state", {}).get("visitor")
-    return render("error.html", visitor, status=status, headers=headers, error=error, details=_details(error["detail"]))
+    state = scope.get("state", {})
+    visitor = state.get("visitor")
+    if error["error_code"] == ErrorCode.UNKNOWN_ROUTE:  # no route has looked who it is
+        visitor = await run_in_threadpool(_visitor, Request(scope))
+    return render(
+        "error.html",
+        visitor,
+        status=status,
+        headers=headers,
+        error=error,
+        details=_details(error["detail"]),
+        request_id=state.get("request_id"),
+        dataset_id=_dataset_id(scope["path"]) if error["error_code"] not in NO_DATASET else None,
+    )
+
+
+def _visitor(request: Request) -> Visitor | None:
+    with suppress(AssayError):
+        return visitor_of(request, request.app.state.services)
+    return None
+
+
+def _dataset_id(path: str) -> str | None:
+    """The dataset that a path below its page, or the form that sends it a file, is about."""
+    first, _, rest = path.removeprefix("/").partition("/")
+    dataset_id, _, below = rest.partition("/")
+    is_about = bool(below) if first == "datasets" else f"/{first}" == FORM_UPLOADS_PATH
+    return dataset_id if is_about and parse_id(dataset_id) is not None else None
 
 
 def _details(detail: Any) -> list[str]:

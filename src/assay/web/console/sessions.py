@@ -108,7 +108,7 @@ def is_secure(request: Request) -> bool:
     return request.url.scheme == "https" or urlsplit(services.settings.base_url).scheme == "https"
 
 
-def _visitor(request: Request, services: WithServices) -> Visitor:
+def visitor_of(request: Request, services: WithServices) -> Visitor:
     session = session_of(request)
     token_id = None if session is None else parse_id(session.token_id)
     token = None if token_id is None else token_by_id(services.db, token_id)
@@ -121,7 +121,7 @@ def _visitor(request: Request, services: WithServices) -> Visitor:
     return visitor
 
 
-Reading = Annotated[Visitor, Depends(_visitor)]
+Reading = Annotated[Visitor, Depends(visitor_of)]
 
 
 def check_form_token(request: Request, given: object) -> None:
