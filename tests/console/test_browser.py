@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from assay.db.tokens import Role
 from console.conftest import Window
 from services.callers import AGES, ages_csv
+from web.conftest import make_token
 
+PHONE = {"width": 390, "height": 844}
 FAULTY = ages_csv(30, -4, "old", 41)
 DROP = """([selector, name, text]) => {
     const data = new DataTransfer();
@@ -106,6 +109,69 @@ def test_preview_follows_what_is_typed(window: Window) -> None:
     expect(page.locator("#preview")).to_contain_text("2 accepted")
     page.get_by_role("textbox", name="Schema").fill('{"fields": {"age": {"type": "textt"}}}')
     expect(page.locator("#preview")).to_contain_text("Unknown type textt")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("async () => { throw new TypeError('no network'); }", "The service did not answer."),
+        ("async () => new Response('<html>', { status: 502 })", "The service answered 502."),
+        ("async () => Response.json({ error: { detail: 'Busy now.' } }, { status: 503 })", "Busy now."),
+    ],
+)
+def test_preview_that_can_not_be_made_is_told_and_the_last_one_stays(window: Window, answer: str, told: str) -> None:
+    window.sign_in()
+    dataset_id = window.desk.caller.make_dataset(schema=AGES)
+    window.open(f"/datasets/{dataset_id}/schema")
+    page = window.page
+    page.get_by_label("Records to try").fill('{"age": 4}\n{"age": "old"}\n')
+    expect(page.locator("#preview")).to_contain_text("1 accepted")
+    page.evaluate(f"() => {{ window.real = window.fetch; window.fetch = {answer}; }}")
+    for text in '{"age": 5}\n', '{"age": 6}\n':
+        page.get_by_label("Records to try").fill(text)
+        notice = page.locator("#preview .preview-fault")
+        expect(notice).to_have_text(f"The preview can't be made now: {told} Try again.")
+    expect(page.locator("#preview.is-stale")).to_contain_text("1 rejected")
+    page.evaluate("() => { window.fetch = window.real; }")
+    page.get_by_label("Records to try").fill('{"age": 7}\n')
+    expect(page.locator("#preview")).not_to_contain_text("can't be made")
+    expect(page.locator("#preview.is-stale")).to_have_count(0)
+
+
+@pytest.mark.parametrize("window_options", [{"viewport": PHONE}])
+def test_counts_of_faults_stand_on_one_line_on_a_phone(window: Window) -> None:
+    window.sign_in()
+    dataset_id = window.desk.caller.make_dataset(schema=AGES)
+    job = window.desk.caller.import_file(dataset_id, ages_csv(1, *["old"] * 1200))
+    window.open(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    count = window.page.locator(".chart tbody .num")
+    expect(count).to_have_text("1,200")
+    box = count.bounding_box()
+    assert box is not None
+    assert box["height"] < 30 < box["width"]
+
+
+@pytest.mark.parametrize("window_options", [{"viewport": PHONE}])
+def test_reader_of_a_long_workspace_sees_that_it_may_only_read_on_a_phone(window: Window) -> None:
+    token = make_token(window.desk.services.db, workspace_id="a-workspace-of-a-rather-long-name", role=Role.READER)
+    window.open("/sign-in")
+    window.page.get_by_label("Token").fill(token)
+    window.page.get_by_role("button", name="Sign in").click()
+    box = window.page.get_by_text("read only").bounding_box()
+    name = window.page.locator(".who-name").bounding_box()
+    assert box is not None
+    assert name is not None
+    assert name["x"] + name["width"] <= box["x"]
+    assert box["x"] + box["width"] <= PHONE["width"]
+
+
+@pytest.mark.parametrize("window_options", [{"viewport": PHONE}])
+def test_every_tab_is_seen_on_a_phone_with_large_counts(window: Window) -> None:
+    window.sign_in()
+    window.open(f"/datasets/{window.desk.caller.make_dataset(schema=AGES)}")
+    window.page.evaluate("for (const count of document.querySelectorAll('.tabs .count')) count.textContent = '98,765'")
+    tabs = window.page.locator(".tabs")
+    assert tabs.evaluate("element => element.scrollWidth - element.clientWidth") == 0
 
 
 @pytest.mark.parametrize("window_options", [{"java_script_enabled": False}])

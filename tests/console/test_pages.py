@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from assay.fieldtypes import FIELD_TYPES
 from assay.schema import CONSTRAINTS
+from assay.web.console.pages import duration
 from console.conftest import Desk
 from services.callers import AGES, ages_csv, wait_until
 
@@ -56,6 +59,7 @@ def test_partial_import_shows_counts_reasons_and_the_raw_records_marked(desk: De
     assert "<mark>old</mark>" in page.answer.text
     assert "<mark>-4</mark>" in page.answer.text
     assert "Download the 2 rejected records" in page.text
+    assert "Mend the rejected records and upload them" in page.text
 
 
 def test_faults_are_filtered_by_field_and_reason(desk: Desk) -> None:
@@ -74,7 +78,12 @@ def test_complete_import_leads_to_its_records(desk: Desk) -> None:
     page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
     assert "Every record of the file was accepted" in page.text
     assert f"/datasets/{dataset_id}/records" in page.links()
-    assert "1–2 of 2" in desk.visitor.get(f"/datasets/{dataset_id}/records").text
+    records = desk.visitor.get(f"/datasets/{dataset_id}/records")
+    assert "1–2 of 2" in records.text
+    # A record's number is its place in its file, from 0; what is counted from 1 here is another thing.
+    assert '<th scope="col" class="num corner">Row</th>' in records.answer.text
+    assert "Go to row" in records.text
+    assert "There is no row 9" in desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": 9}).text
 
 
 def test_failed_import_says_why_and_takes_the_fixed_file(desk: Desk) -> None:
@@ -83,6 +92,8 @@ def test_failed_import_says_why_and_takes_the_fixed_file(desk: Desk) -> None:
     page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
     assert "The file is encoded as UTF-16" in page.text
     assert "Upload the fixed file" in page.text
+    assert "Mend the file as it says above, and upload it again" in page.text
+    assert "Mend the rejected records" not in page.text
 
 
 def test_waiting_import_refreshes_itself_without_scripts_and_can_be_cancelled(quiet_desk: Desk) -> None:
@@ -136,6 +147,14 @@ def test_samples_are_shown_with_long_values_behind_expanders(desk: Desk) -> None
     assert "1–50 of 145" in page.text
     assert "<details><summary>" in page.answer.text
     assert "101–145 of 145" in desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": 101}).text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "< 0.1 s"), (0.04, "< 0.1 s"), (0.05, "0.1 s"), (9.94, "9.9 s"), (9.97, "10 s"), (200, "3 min 20 s")],
+)
+def test_no_time_is_shown_as_none(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
 
 
 def test_every_field_type_and_constraint_is_explained(desk: Desk) -> None:

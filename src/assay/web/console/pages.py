@@ -83,10 +83,12 @@ def size(size_bytes: int | None) -> str:
 
 
 def duration(seconds: float | timedelta) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """`< 0.1 s`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     total = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    if total < 10:
-        return f"{max(total, 0):.1f} s"
+    if total < 0.05:
+        return "< 0.1 s"
+    if total < 9.95:
+        return f"{total:.1f} s"
     if total < 60:
         return f"{total:.0f} s"
     minutes, rest = divmod(round(total), 60)

@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 RECORDS_A_PAGE = 50
 
-FirstRow = Annotated[int, Query(alias="from", ge=1, le=10**15, description="The first record shown, counted from 1.")]
+FirstRow = Annotated[int, Query(alias="from", ge=1, le=10**15, description="The first row shown, counted from 1.")]
 
 
 @router.get("/datasets/{dataset_id}/records")

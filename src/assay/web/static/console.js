@@ -146,18 +146,34 @@ function enhancePreview(form) {
     latest += 1;
     const mine = latest;
     const body = new URLSearchParams(new FormData(form));
-    const response = await fetch(form.dataset.preview, { method: "POST", body, headers: { "X-Fragment": "preview" } });
-    const text = await response.text();
+    let [text, fault] = ["", ""];
+    try {
+      const response = await fetch(form.dataset.preview, { method: "POST", body, headers: { "X-Fragment": "preview" } });
+      if (response.ok) text = await response.text();
+      else fault = await faultOf(response);
+    } catch {
+      fault = "The service did not answer.";
+    }
     if (mine !== latest) return;
+    if (fault) { tell(fault); return; }
     target.classList.remove("is-stale");
-    if (response.ok) target.innerHTML = text;
+    target.innerHTML = text;
+  }
+  // What was there stays, to be seen as what it is: of another moment.
+  function tell(fault) {
+    const notice = document.createElement("p");
+    notice.className = "notice notice-warn preview-fault";
+    notice.textContent = `The preview can't be made now: ${fault} Try again.`;
+    target.querySelector(".preview-fault")?.remove();
+    target.prepend(notice);
+    target.classList.add("is-stale");
   }
   form.addEventListener("input", () => {
     target.classList.add("is-stale");
     clearTimeout(timer);
-    timer = setTimeout(() => ask().catch(() => {}), 400);
+    timer = setTimeout(ask, 400);
   });
-  ask().catch(() => {});
+  ask();
 }
 
 for (const form of document.querySelectorAll("form[data-upload]")) enhanceUpload(form);
