@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 
 from assay.importing import ImportPlan, UploadDamaged, UploadReader
-from assay.jobs import INLINE_ERRORS, Counts
+from assay.jobs import INLINE_ERRORS, Counts, RejectionPart
 from assay.kernel.chunks import MAX_CELLS, Chunk, ChunkTask, FileFault, plan_chunks
 from assay.kernel.normalise import Kept, planning_schema, readable
 from assay.kernel.pipelines import in_order
@@ -41,7 +41,8 @@ class _Found:
     """What the groups that have come back so far add up to."""
 
     counts: Counts = field(default_factory=Counts)
-    nulled: list[NulledValue] = field(default_factory=list)
+    first_nulled: list[NulledValue] = field(default_factory=list)
+    nulled: list[RejectionPart] = field(default_factory=list)
     parts: list[MigratedPart] = field(default_factory=list)
 
 
@@ -69,7 +70,8 @@ def migrate(
     return MigrationOutcome(
         record_count=found.counts.accepted,
         nulled_count=found.counts.rejected,
-        first_nulled=tuple(found.nulled),
+        first_nulled=tuple(found.first_nulled),
+        nulled=tuple(found.nulled),
         parts=tuple(found.parts),
     )
 
@@ -79,7 +81,9 @@ def _add(found: _Found, outcome: GroupOutcome, on_progress: Callable[[Counts], N
         accepted=found.counts.accepted + outcome.record_count,
         rejected=found.counts.rejected + outcome.nulled_count,
     )
-    found.nulled += outcome.first_nulled[: INLINE_ERRORS - len(found.nulled)]
+    found.first_nulled += outcome.first_nulled[: INLINE_ERRORS - len(found.first_nulled)]
+    if outcome.nulled is not None:
+        found.nulled.append(outcome.nulled)
     found.parts += outcome.parts
     on_progress(found.counts)
 
@@ -105,8 +109,13 @@ def _groups(pieces: Iterable[tuple[MigrationPiece, ImportPlan]]) -> Iterator[Mig
 
 
 def _group(pieces: list[MigrationPiece], plan: ImportPlan, number: int) -> MigrationGroup:
-    part_key = f"{plan.parts_folder}/part-{number:05d}.parquet"
-    return MigrationGroup(plan.storage_url, part_key=part_key, pieces=tuple(pieces))
+    name = f"part-{number:05d}.parquet"
+    return MigrationGroup(
+        plan.storage_url,
+        part_key=f"{plan.parts_folder}/{name}",
+        nulled_key=f"{plan.rejections_folder}/{name}",
+        pieces=tuple(pieces),
+    )
 
 
 def _pieces(

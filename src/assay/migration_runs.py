@@ -10,11 +10,11 @@ from uuid import UUID
 import pyarrow as pa
 
 from assay.chunk_runs import stored_at
-from assay.jobs import INLINE_ERRORS
+from assay.jobs import INLINE_ERRORS, RejectionPart
 from assay.kernel.chunks import ChunkTask
 from assay.kernel.normalise import Kept, Normalised, normalise_chunk
 from assay.kernel.write import footer_hash, parquet_bytes
-from assay.migrations import MigratedPart, NulledValue
+from assay.migrations import MigratedPart, NulledValue, nulled_values
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class MigrationPiece:
 
 @dataclass(frozen=True)
 class MigrationGroup:
-    """Pieces in the dataset's order, and the file that they go to together."""
+    """Pieces in the dataset's order, the file that they go to together, and the one for the values that they lose."""
 
     storage_url: str
     part_key: str
+    nulled_key: str
     pieces: tuple[MigrationPiece, ...]
 
 
@@ -41,26 +42,31 @@ class GroupOutcome:
     record_count: int
     nulled_count: int
     first_nulled: list[NulledValue]
+    nulled: RejectionPart | None
     parts: list[MigratedPart]
 
 
 def run_group(group: MigrationGroup) -> GroupOutcome:
     storage = stored_at(group.storage_url)
     results: list[Normalised] = []
-    nulled: list[NulledValue] = []
     for piece in group.pieces:
         chunk = piece.task.chunk
         data = storage.read_range(piece.upload_key, chunk.offset, chunk.length)
-        result = normalise_chunk(data, piece.task, piece.kept, told=INLINE_ERRORS - len(nulled))
-        nulled += [NulledValue(value.datapoint_id, value.field, value.reason) for value in result.first_nulled]
-        results.append(result)
-    data = parquet_bytes(pa.concat_tables([result.table for result in results]))
-    storage.put(group.part_key, data)
+        results.append(normalise_chunk(data, piece.task, piece.kept))
+    part = parquet_bytes(pa.concat_tables([result.table for result in results]))
+    storage.put(group.part_key, part)
+    nulled = pa.concat_tables([result.nulled for result in results])
+    nulled_part = None
+    if nulled.num_rows:
+        file = parquet_bytes(nulled)
+        storage.put(group.nulled_key, file)
+        nulled_part = RejectionPart(group.nulled_key, fault_count=nulled.num_rows, footer_hash=footer_hash(file))
     return GroupOutcome(
         record_count=sum(len(piece.kept.rows) for piece in group.pieces),
         nulled_count=sum(result.nulled_count for result in results),
-        first_nulled=nulled,
-        parts=_parts(group, data),
+        first_nulled=nulled_values(nulled.slice(0, INLINE_ERRORS)),
+        nulled=nulled_part,
+        parts=_parts(group, part),
     )
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from assay.jobs import State
+import pyarrow as pa
+
+from assay.jobs import RejectionPart, State
 
 
 @dataclass(frozen=True)
@@ -51,4 +53,13 @@ class MigrationOutcome:
     record_count: int
     nulled_count: int
     first_nulled: tuple[NulledValue, ...]
+    nulled: tuple[RejectionPart, ...]
     parts: tuple[MigratedPart, ...]
+
+
+def nulled_values(table: pa.Table | pa.RecordBatch) -> list[NulledValue]:
+    """The rows of a table of nulled values."""
+    ids, *told = (table.column(name) for name in ("datapoint_id", "field", "reason"))
+    ids = ids.cast(pa.binary(16)).to_pylist()  # ids are UUIDs in newer releases of Arrow alone
+    columns = [column.to_pylist() for column in told]
+    return [NulledValue(UUID(bytes=key), *row) for key, *row in zip(ids, *columns, strict=True)]

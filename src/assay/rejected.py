@@ -21,6 +21,8 @@ from assay.errors import Conflict, ErrorCode, Unavailable
 from assay.jobs import TERMINAL, Import, RecordError, StoredParquet
 from assay.kernel.files import read_header, text_offset
 from assay.kernel.formats import FORMATS
+from assay.kernel.normalise import NULLED
+from assay.migrations import Migration, NulledValue, nulled_values
 from assay.reading import PARTS_A_LOOK
 from assay.storage.base import Storage
 
@@ -50,6 +52,26 @@ def read_errors(db: Database, storage: Storage, job: Import, *, from_fault: int,
             columns = [column.to_pylist() for column in batch.slice(0, limit + 1 - len(found)).columns]
             found += [RecordError(*row) for row in zip(*columns, strict=True)]
     return ErrorPage(errors=found[:limit], next_fault=from_fault + limit if len(found) > limit else None)
+
+
+@dataclass(frozen=True)
+class NulledPage:
+    """`next_value` is where the next page starts, or None at the end."""
+
+    values: list[NulledValue]
+    next_value: int | None
+
+
+def read_nulled(db: Database, storage: Storage, migration: Migration, *, from_value: int, limit: int) -> NulledPage:
+    """A page of all values that a migration made null, in the dataset's order. `Conflict` until it has ended."""
+    if migration.state not in TERMINAL:
+        message = "The migration has not ended; what it makes null is known when it has. Poll its status."
+        raise Conflict(message, code=ErrorCode.NOT_ENDED)
+    found: list[NulledValue] = []
+    with closing(read_faults(db, storage, migration.id, from_fault=from_value, columns=NULLED.names)) as batches:
+        while len(found) <= limit and (batch := next(batches, None)) is not None:
+            found += nulled_values(batch.slice(0, limit + 1 - len(found)))
+    return NulledPage(values=found[:limit], next_value=from_value + limit if len(found) > limit else None)
 
 
 def read_rejected(

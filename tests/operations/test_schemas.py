@@ -122,7 +122,7 @@ def claimed(db: Database) -> tuple[UUID, int]:
     """Claim the next job and end it; the job and the schema version that it ran under."""
     lease = claim_surely(db)
     if lease.job.kind is Kind.MIGRATION:
-        nothing = MigrationOutcome(record_count=0, nulled_count=0, first_nulled=(), parts=())
+        nothing = MigrationOutcome(record_count=0, nulled_count=0, first_nulled=(), nulled=(), parts=())
         with db.write() as tx:
             migrating.commit_migration(tx, lease, nothing, old_files_until=tx.now())
     else:

@@ -131,10 +131,10 @@ _MIGRATION = {
     "created_at": TIME,
     "updated_at": TIME,
 }
-_NULLED = _closed({"datapoint_id": UUID, "field": TEXT, "reason": TEXT})
+NULLED_VALUE = _closed({"datapoint_id": UUID, "field": TEXT, "reason": TEXT})
 _LOST = {
     "failed_count": {"type": "integer", "minimum": 1},
-    "errors": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _NULLED},
+    "errors": {"type": "array", "minItems": 1, "maxItems": 1000, "items": NULLED_VALUE},
 }
 
 

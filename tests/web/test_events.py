@@ -115,6 +115,13 @@ def test_progress_is_an_event_and_no_change_is_none(watcher: Caller, services: S
     assert rest[0]["reason"] == "Cancelled"
 
 
+def test_an_import_that_waits_for_a_schema_ends_the_stream_until_it_is_watched_again(watcher: Caller) -> None:
+    dataset_id = watcher.make_dataset()
+    import_id = watcher.upload(dataset_id, ages_csv(1))
+    with watch(watcher, dataset_id, import_id) as answer:
+        assert [job["status"] for job in stream_of(answer).rest()] == ["pending_schema"]
+
+
 def claim(services: Services) -> Any:
     with services.db.write() as tx:
         return leases.claim_next(tx, lease=timedelta(seconds=60), running_limit=10)

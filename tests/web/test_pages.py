@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from assay.db import jobs
 from assay.errors import ErrorCode
 from services.callers import AGES, Caller, ages_csv
 from web.public_shapes import DATAPOINT, ERROR, IMPORT_JOB, assert_shape, page_of
@@ -26,6 +27,20 @@ def test_imports_come_in_pages_newest_first(caller: Caller) -> None:
     pages = all_pages(caller, f"/datasets/{dataset_id}/imports", limit=2, shape=IMPORT_JOB)
     assert [len(page) for page in pages] == [2, 2, 1]
     assert [job["import_id"] for page in pages for job in page] == made[::-1]
+
+
+def test_page_of_imports_with_long_reasons_is_cut_and_its_cursor_goes_on(
+    importer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LIST_BYTES", 100_000)
+    schema = {"fields": {"code": {"type": "text", "pattern": "^[a-z]{3}" + "(x|y)?" * 100 + "$"}}}
+    dataset_id = importer.make_dataset(schema=schema)
+    made = [importer.import_file(dataset_id, b"code\n" + b"A\n" * 60 + b"abc\n") for _ in range(5)]
+    pages = all_pages(importer, f"/datasets/{dataset_id}/imports", limit=100, shape=IMPORT_JOB)
+    assert [[job["import_id"] for job in page] for page in pages] == [
+        [made[at]["import_id"] for at in ats] for ats in ((4, 3), (2, 1), (0,))
+    ]
+    assert len(importer.read(f"/datasets/{dataset_id}")["imports"]) == 2
 
 
 def test_records_come_in_pages_by_import_and_index(importer: Caller) -> None:

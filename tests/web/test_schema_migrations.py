@@ -6,8 +6,10 @@ import pytest
 
 from assay.errors import ErrorCode
 from services.callers import AGES, Caller, ages_csv, wait_until
-from web.public_shapes import DATASET, ERROR, MIGRATING_DATASET, MIGRATION, assert_shape
+from web.public_shapes import DATASET, ERROR, MIGRATING_DATASET, MIGRATION, NULLED_VALUE, assert_shape
 from web.test_appends import append
+from web.test_errors import assert_error
+from web.test_pages import all_pages
 
 WIDER: dict[str, Any] = {"strict": True, "fields": {"age": {"type": "text"}}}
 NARROWER: dict[str, Any] = {"strict": True, "fields": {"age": {"type": "integer", "minimum": 2}}}
@@ -108,10 +110,37 @@ def test_migration_runs_in_its_turn_and_tells_what_was_lost(importer: Caller) ->
     assert (dataset["total_datapoint_count"], len(dataset["imports"])) == (4, 2)
 
 
+def test_every_value_that_a_migration_made_null_is_listed_in_pages(importer: Caller) -> None:
+    dataset_id = importer.make_dataset(schema=WIDER)
+    importer.import_file(dataset_id, b"age\n" + b"".join(b"old %d\n%d\n" % (number, number) for number in range(1500)))
+    importer.import_file(dataset_id, b'{"age": "new"}\n', "one.jsonl")
+    migration_id = patch(importer, dataset_id, AGES).json()["migration_job_id"]
+    found = ended(importer, dataset_id, migration_id)
+    assert (found["failed_count"], len(found["errors"])) == (1502, 1000)  # with the one that is 0
+    path = f"/datasets/{dataset_id}/schema-migrations/{migration_id}/errors"
+    pages = all_pages(importer, path, limit=400, shape=NULLED_VALUE)
+    assert [len(page) for page in pages] == [400, 400, 400, 302]
+    listed = [value for page in pages for value in page]
+    ids = [record["id"] for record in importer.records(dataset_id) if record["data"]["age"] is None]
+    assert [value["datapoint_id"] for value in listed] == ids
+    assert listed[:1000] == found["errors"]
+    assert {value["reason"] for value in listed} == {"Value must be an integer", "Value must be a positive integer"}
+
+
+def test_values_made_null_are_not_listed_before_the_end(caller: Caller) -> None:
+    dataset_id = caller.make_dataset(schema=AGES)
+    append(caller, dataset_id, b'{"age": 1}')
+    migration_id = patch(caller, dataset_id, NARROWER).json()["migration_job_id"]
+    answer = caller.get(f"/datasets/{dataset_id}/schema-migrations/{migration_id}/errors")
+    assert_error(answer, 409, ErrorCode.NOT_ENDED)
+
+
 def test_migration_that_loses_nothing_is_complete(importer: Caller) -> None:
     dataset_id = importer.make_dataset(schema=AGES)
     importer.import_file(dataset_id, ages_csv(1, 2))
     found = ended(importer, dataset_id, patch(importer, dataset_id, WIDER).json()["migration_job_id"])
     assert (found["status"], found["reprocessed_count"]) == ("complete", 2)
+    path = f"/datasets/{dataset_id}/schema-migrations/{found['job_id']}/errors"
+    assert importer.read(path) == {"results": [], "next_cursor": None}
     assert [record["data"]["age"] for record in importer.records(dataset_id)] == ["1", "2"]
     assert importer.read(f"/datasets/{dataset_id}/status") == {"status": "READY"}

@@ -162,6 +162,14 @@ def test_end_of_an_import_is_sent_signed(near: Caller, services: Services, recei
     assert "body" not in delivery
 
 
+def test_import_that_waits_for_a_schema_is_told_of(near: Caller, services: Services, receiver: Receiver) -> None:
+    create(near, receiver.url)
+    import_id = near.upload(near.make_dataset(), b"age\n1\n")
+    assert send_all(services) == 1
+    told = json.loads(receiver.received[0].body)
+    assert (told["type"], told["data"]["import_id"]) == ("import.pending_schema", import_id)
+
+
 def test_receiver_verifies_what_is_sent_with_the_public_library(busy_services: Services, receiver: Receiver) -> None:
     """On the real clock, which that library goes by."""
     allowing = replace(busy_services, settings=replace(busy_services.settings, webhook_private_networks=True))

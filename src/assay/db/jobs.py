@@ -2,10 +2,11 @@
 
 import json
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, Select, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from assay.db.engine import ReadTransaction, WriteTransaction
@@ -15,6 +16,7 @@ from assay.db.webhooks import note_end
 from assay.error_summary import SummaryRow
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.jobs import (
+    SETTLED,
     TERMINAL,
     TRANSITIONS,
     Counts,
@@ -27,6 +29,9 @@ from assay.jobs import (
     RecordError,
     State,
 )
+
+# A job tells of up to a thousand errors, each with a reason that may quote a long pattern.
+LIST_BYTES = 8 * 1024 * 1024
 
 
 def insert_import(tx: WriteTransaction, new: NewImport, *, workspace_id: str) -> Import:
@@ -72,11 +77,25 @@ def find_import_of_file(tx: ReadTransaction, file_key: str) -> Import | None:
 
 
 def list_imports(tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: UUID | None) -> list[Import]:
-    """Newest first; `before` is the last id of the page before."""
+    """Newest first; `before` is the last id of the page before. Fewer than `limit`, but one at least, where what they
+    tell of errors would be more than `LIST_BYTES`.
+    """
+    of_dataset = _imports_before(dataset_id, before)
+    newest = of_dataset.with_only_columns(func.length(jobs.c.errors)).order_by(jobs.c.id.desc()).limit(limit)
+    sizes = accumulate(size or 0 for size in tx.connection.execute(newest).scalars())
+    fitting = max(1, sum(size <= LIST_BYTES for size in sizes))
+    return [job_of(row) for row in tx.connection.execute(of_dataset.order_by(jobs.c.id.desc()).limit(fitting))]
+
+
+def has_imports_before(tx: ReadTransaction, dataset_id: UUID, before: UUID) -> bool:
+    """Whether another page follows one that ends with that id."""
+    statement = _imports_before(dataset_id, before).with_only_columns(jobs.c.id).limit(1)
+    return tx.connection.execute(statement).one_or_none() is not None
+
+
+def _imports_before(dataset_id: UUID, before: UUID | None) -> Select[Any]:
     statement = select(jobs).where(jobs.c.dataset_id == dataset_id, jobs.c.kind == Kind.IMPORT.value)
-    if before is not None:
-        statement = statement.where(jobs.c.id < before)
-    return [job_of(row) for row in tx.connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))]
+    return statement if before is None else statement.where(jobs.c.id < before)
 
 
 def list_events(tx: ReadTransaction, job_id: UUID) -> list[JobEvent]:
@@ -112,7 +131,7 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
     attempt = values.get("attempt", job.attempt)
     insert_event(tx, job.id, from_state=job.state, to_state=to, attempt=attempt, reason=reason)
     now_stands = job_of(tx.connection.execute(select(jobs).where(jobs.c.id == job.id)).one())
-    if to in TERMINAL:
+    if to in SETTLED:
         note_end(tx, now_stands)
     return now_stands
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, delete, insert, select, update
 from assay.db.engine import ReadTransaction, WriteTransaction
 from assay.db.jobs import count_columns, insert_event, move
 from assay.db.loose_files import note_loose
+from assay.db.rejection_parts import insert_rejection_parts
 from assay.db.tables import datasets, jobs, parts
 from assay.errors import Conflict, ErrorCode
 from assay.jobs import Counts, Kind, Lease, State
@@ -74,6 +75,7 @@ def commit_migration(
         errors=json.dumps(nulled),
         **count_columns(Counts(accepted=outcome.record_count, rejected=outcome.nulled_count)),
     )
+    insert_rejection_parts(tx, lease.job.id, outcome.nulled)
     of_dataset = parts.c.dataset_id == dataset_id
     old_keys = tx.connection.execute(select(parts.c.key).where(of_dataset).distinct()).scalars().all()
     note_loose(tx, old_keys, delete_after=old_files_until)

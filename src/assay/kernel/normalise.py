@@ -5,7 +5,6 @@ told. A record's id is the one that it has.
 """
 
 from dataclasses import dataclass, replace
-from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -38,22 +37,23 @@ def kept_of_table(table: pa.Table) -> Kept:
     return Kept(table.column("record_index").to_numpy(), halves[ids.offset : ids.offset + len(ids)])
 
 
-@dataclass(frozen=True)
-class ChangedValue:
-    """A value that became null, since the schema refuses it."""
-
-    datapoint_id: UUID
-    field: str
-    reason: str
+NULLED = pa.schema(
+    [
+        pa.field("datapoint_id", pa.uuid(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Normalised:
-    """`table` has the kept records in their order; `nulled_count` of them lost a value, the first of which are told."""
+    """`table` has the kept records in their order, `nulled` every value that became null, since the schema refuses it;
+    `nulled_count` records lost one."""
 
     table: pa.Table
+    nulled: pa.Table
     nulled_count: int
-    first_nulled: list[ChangedValue]
 
 
 def planning_schema(schema: DatasetSchema) -> DatasetSchema:
@@ -66,8 +66,8 @@ def readable(chunk: Chunk) -> Chunk:
     return replace(chunk, length=chunk.length + chunk.skipped_bytes, skipped_bytes=0, skipped_line_end_bytes=0)
 
 
-def normalise_chunk(data: bytes, task: ChunkTask, kept: Kept, *, told: int) -> Normalised:
-    """`data` are the bytes of the task's chunk, which is `readable`. At most `told` nulled values are told."""
+def normalise_chunk(data: bytes, task: ChunkTask, kept: Kept) -> Normalised:
+    """`data` are the bytes of the task's chunk, which is `readable`."""
     # Records that the schema accepts are what they would be in a new import, and as quick.
     result = check_chunk(data, replace(task, record_limit_bytes=max(len(data), task.record_limit_bytes)))
     accepted_rows = result.table.column("record_index").to_numpy() - task.chunk.first_record_index
@@ -78,32 +78,35 @@ def normalise_chunk(data: bytes, task: ChunkTask, kept: Kept, *, told: int) -> N
     wanted = is_kept[accepted_rows]
     columns = [column.combine_chunks().filter(bool_array(wanted)) for column in result.table.columns[2:]]
     sound = Accepted(accepted_rows[wanted], columns)
-    positions = np.flatnonzero(~is_accepted[kept.rows])
-    mended, first_nulled = _mended(data, task, Kept(kept.rows[positions], kept.ids[positions]), told=told)
-    both = merged([sound, mended])
+    faulty = kept.rows[~is_accepted[kept.rows]]
+    both = merged([sound, _mended(data, task, faulty)])
     table = pa.Table.from_arrays(
         [ids_to_arrow(kept.ids), int64_array(kept.rows + task.chunk.first_record_index), *both.columns],
         schema=accepted_arrow_schema(task.schema),
     )
-    return Normalised(table, nulled_count=len(positions), first_nulled=first_nulled)
+    return Normalised(table, _nulled(result.rejections, task.chunk, kept, is_kept), nulled_count=len(faulty))
 
 
-def _mended(data: bytes, task: ChunkTask, faulty: Kept, *, told: int) -> tuple[Accepted, list[ChangedValue]]:
+def _mended(data: bytes, task: ChunkTask, rows: NDArray[np.int64]) -> Accepted:
     """The records that the schema refuses, one by one, without the values at fault."""
-    rows = faulty.rows.tolist()
-    if not rows:
-        return accepted_from_values(task.schema, [], []), []
+    if not len(rows):
+        return accepted_from_values(task.schema, [], [])
     format = FORMATS[task.format]
     judge = format.judge(task.schema, task.chunk.header or ())
     frames = format.framing.frames(data)
     starts, stops = frames.starts.tolist(), frames.stops.tolist()
     records: list[list[Value | None]] = []
-    nulled: list[ChangedValue] = []
-    for row, identifier in zip(rows, faulty.ids, strict=True):
-        values, faults = judge(data[starts[row] : stops[row]])
+    for row in rows.tolist():
+        values, _ = judge(data[starts[row] : stops[row]])
         # None at all where the record can't be read any more, which only another release's rules can bring about.
         records.append(values or [None] * len(task.schema.fields))
-        if len(nulled) < told:
-            key = UUID(bytes=identifier.tobytes())
-            nulled += [ChangedValue(key, fault.field, fault.reason) for fault in faults]
-    return accepted_from_values(task.schema, rows, records), nulled[:told]
+    return accepted_from_values(task.schema, rows.tolist(), records)
+
+
+def _nulled(rejections: pa.Table, chunk: Chunk, kept: Kept, is_kept: NDArray[np.bool_]) -> pa.Table:
+    """The faults of the kept records, by their ids."""
+    rows = rejections.column("record_index").to_numpy() - chunk.first_record_index
+    wanted = is_kept[rows]
+    ids = kept.ids[np.searchsorted(kept.rows, rows[wanted])]
+    told = [rejections.column(name).combine_chunks().filter(bool_array(wanted)) for name in ("field", "reason")]
+    return pa.Table.from_arrays([ids_to_arrow(ids), *told], schema=NULLED)

@@ -208,11 +208,12 @@ def get_upload_url(
 def get_imports(
     dataset_id: DatasetId, services: WithServices, token: Reader, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[ImportBody]:
-    """Newest first."""
+    """Newest first. A page has fewer than `limit` where its errors would make it too large."""
     dataset = dataset_for(services, token, dataset_id)
     with services.db.read() as tx:
-        found = jobs.list_imports(tx, dataset.id, limit=limit + 1, before=id_of_cursor(cursor))
-    return page_of(found, import_body, limit=limit)
+        found = jobs.list_imports(tx, dataset.id, limit=limit, before=id_of_cursor(cursor))
+        has_more = bool(found) and jobs.has_imports_before(tx, dataset.id, found[-1].id)
+    return Page(results=[import_body(job) for job in found], next_cursor=str(found[-1].id) if has_more else None)
 
 
 @router.get(

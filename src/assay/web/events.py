@@ -1,4 +1,5 @@
-"""Server-sent events of an import: one at each change of its status or progress, the terminal one last."""
+"""Server-sent events of an import: one at each change of its status or progress, the terminal one last, which
+`pending_schema` is too."""
 
 import asyncio
 import logging
@@ -10,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from assay.errors import NotFound, Unavailable
-from assay.jobs import TERMINAL, Import
+from assay.jobs import SETTLED, Import
 from assay.web.auth import Reader
 from assay.web.bodies import import_body
 from assay.web.errors import responses
@@ -40,7 +41,8 @@ def _import_of_path(dataset_id: DatasetId, import_id: ImportId, services: WithSe
 async def get_events(
     job: Annotated[Import, Depends(_import_of_path)], services: WithServices
 ) -> AsyncIterator[ServerSentEvent]:
-    """Each event is named `import` and has the import job as its data; the stream ends when the job has."""
+    """Each event is named `import` and has the import job as its data; the stream ends when the job has,
+    and at `pending_schema`, from where only a person can go on."""
     # A coroutine, since it stays open as long as the job runs. The framework keeps an idle connection alive.
     shown = None
     while True:
@@ -49,7 +51,7 @@ async def get_events(
         if state != shown:
             shown = state
             yield ServerSentEvent(data=body, event="import")
-        if job.state in TERMINAL or services.is_stopping.is_set():
+        if job.state in SETTLED or services.is_stopping.is_set():
             return
         await asyncio.sleep(LOOK_SECONDS)
         try:
