@@ -25,7 +25,16 @@ from assay.client_transport import (
     settings,
     token_of,
 )
-from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, MigrationBody, SchemaBody
+from assay.wire import (
+    AppendBody,
+    DatapointBody,
+    DatasetBody,
+    ImportBody,
+    ImportErrorBody,
+    MigrationBody,
+    NulledValueBody,
+    SchemaBody,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +163,10 @@ class Client:
     def errors(self, dataset_id: Id, import_id: Id) -> Iterator[ImportErrorBody]:
         """Every failing field of every rejected record, in file order."""
         return self._pages(ImportErrorBody, f"/datasets/{dataset_id}/imports/{import_id}/errors")
+
+    def migration_errors(self, dataset_id: Id, migration_id: Id) -> Iterator[NulledValueBody]:
+        """Every value that a migration made null, since the new schema refuses it, in the dataset's order."""
+        return self._pages(NulledValueBody, f"/datasets/{dataset_id}/schema-migrations/{migration_id}/errors")
 
     def append(self, dataset_id: Id, records: list[dict[str, Any]]) -> AppendBody:
         """Append up to 1,000 records at once; repeating it writes nothing twice."""

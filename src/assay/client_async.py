@@ -27,7 +27,16 @@ from assay.client_transport import (
     settings,
     token_of,
 )
-from assay.wire import AppendBody, DatapointBody, DatasetBody, ImportBody, ImportErrorBody, MigrationBody, SchemaBody
+from assay.wire import (
+    AppendBody,
+    DatapointBody,
+    DatasetBody,
+    ImportBody,
+    ImportErrorBody,
+    MigrationBody,
+    NulledValueBody,
+    SchemaBody,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,6 +152,10 @@ class AsyncClient:
 
     def errors(self, dataset_id: Id, import_id: Id) -> AsyncIterator[ImportErrorBody]:
         return self._pages(ImportErrorBody, f"/datasets/{dataset_id}/imports/{import_id}/errors")
+
+    def migration_errors(self, dataset_id: Id, migration_id: Id) -> AsyncIterator[NulledValueBody]:
+        """Every value that a migration made null, since the new schema refuses it, in the dataset's order."""
+        return self._pages(NulledValueBody, f"/datasets/{dataset_id}/schema-migrations/{migration_id}/errors")
 
     async def append(self, dataset_id: Id, records: list[dict[str, Any]]) -> AppendBody:
         return await self._run(client_calls.append(dataset_id, append_lines(records)))

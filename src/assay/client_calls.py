@@ -25,6 +25,7 @@ from assay.wire import (
     ImportBody,
     ImportErrorBody,
     MigrationBody,
+    NulledValueBody,
     Page,
     SchemaBody,
     UploadUrlBody,
@@ -38,7 +39,7 @@ PAGE_SIZE = 1000
 STORE_FAULT = re.compile(rb"<Error>.*?<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 
 Result = TypeVar("Result")
-Body = TypeVar("Body", DatapointBody, DatasetBody, ImportBody, ImportErrorBody)
+Body = TypeVar("Body", DatapointBody, DatasetBody, ImportBody, ImportErrorBody, NulledValueBody)
 Model = TypeVar("Model", bound=BaseModel)
 Id = UUID | str
 
