@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from assay.config import Settings, option_of, variable_of
 from assay.errors import ErrorCode, Invalid
@@ -17,6 +18,7 @@ from assay.opening import open_migrated
 from assay.operations import bootstrap, upload_signing_key
 from assay.storage.base import open_storage
 from assay.web.app import create_app
+from assay.web.errors import error_response
 from assay.web.services import Services
 from assay.webhooks import WebhookSender
 from assay.worker import Worker
@@ -69,6 +71,17 @@ def _nobody_to_wake() -> None:
     """Workers elsewhere look for jobs by themselves."""
 
 
+class _Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whichever parser is installed
+    """Answers bytes that are no HTTP with the envelope, too, as the application never sees them."""
+
+    def send_400_response(self, msg: str) -> None:
+        detail = "This is no HTTP request: send one with a valid request line and headers, and a URL of ASCII alone."
+        answer = error_response(400, ErrorCode.INVALID_REQUEST, detail, headers={"Connection": "close"})
+        head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + answer.body)
+        self.transport.close()
+
+
 class _Server(uvicorn.Server):
     """Says when it accepts connections and when it stops to: the library has no other hooks for that."""
 
@@ -96,6 +109,7 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
             say(f"First start: your token is {first_token} (workspace 'default', writer). It is not shown again.")
         config = uvicorn.Config(
             create_app(services),
+            http=_Protocol,
             log_config=None,
             access_log=False,
             server_header=False,

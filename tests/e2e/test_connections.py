@@ -1,6 +1,7 @@
 """What only a real connection can do to the service: break off, dawdle, send odd bytes."""
 
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -166,3 +167,20 @@ def test_faults_on_a_real_connection_have_the_envelope_too(caller: Caller) -> No
         assert answer.status_code >= 400
         assert_shape(answer.json(), ERROR)
         assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /healthz?cursor=\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+        b"what is this\r\n\r\n",
+    ],
+)
+def test_bytes_that_are_no_request_get_the_envelope(connection: socket.socket, caller: Caller, sent: bytes) -> None:
+    connection.sendall(sent)
+    answer = answer_of(connection)
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+    assert_shape(json.loads(answer.read()), ERROR)
+    assert connection.recv(1) == b""
+    assert caller.client.get("/healthz").status_code == 200
