@@ -1,4 +1,4 @@
-"""Write the tables below docs/reference from the code: field types, rejection reasons, settings.
+"""Write the tables below docs/reference from the code: field types, rejection reasons, settings, routes.
 
 Run it when tests/test_docs.py says that one of the pages shows what was, and read the difference before you commit it.
 What the code can't say of itself, in words and examples, stands here: a type, a constraint or a code without them is a
@@ -543,10 +543,16 @@ def settings_page() -> Iterator[str]:
     yield from refresh["settings_rows"]()
 
 
+def routes_page() -> Iterator[str]:
+    routes: dict[str, Any] = runpy.run_path(str(Path(__file__).with_name("list_routes.py")))
+    yield from routes["routes_page"]()
+
+
 PAGES = {
     "field-types.md": field_types_page,
     "rejection-reasons.md": rejection_reasons_page,
     "settings.md": settings_page,
+    "routes.md": routes_page,
 }
 
 

@@ -119,6 +119,15 @@ def test_names_that_no_field_may_have_are_listed() -> None:
     assert set(re.findall(r"`(\w+)`", named[0])) == RESERVED_KEYS
 
 
+def test_every_section_on_a_route_is_led_to_from_the_list_of_routes() -> None:
+    sections = re.findall(r"^## `([A-Z]+) ([^`?]+)", (DOCS / "http-api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sections
+    rows = (DOCS / "reference" / "routes.md").read_text(encoding="utf-8").splitlines()
+    for method, path in sections:
+        (row,) = [row for row in rows if row.startswith(f"| `{method}` | `{path}` |")]
+        assert "](../http-api.md#" in row
+
+
 def test_every_type_constraint_and_code_has_words_and_examples() -> None:
     assert set(REFERENCE["TYPE_NOTES"]) == set(FIELD_TYPES)
     assert set(REFERENCE["CONSTRAINT_NOTES"]) == set(CONSTRAINTS)
