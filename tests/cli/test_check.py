@@ -133,6 +133,12 @@ def test_wrong_words_are_told_and_change_nothing(folder: Path, words: list[str],
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("words", [["nothing.csv", "--schema", "schema.json"], ["good.csv", "--schema", "good.csv"]])
+def test_json_is_an_empty_list_where_nothing_was_checked(folder: Path, words: list[str]) -> None:
+    ran = run("check", *words, "--json", cwd=folder)
+    assert (ran.returncode, ran.stdout) == (2, "[]\n")
+
+
 def test_file_that_can_not_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket, which even root can't open."""
     monkeypatch.chdir(folder)
