@@ -8,7 +8,9 @@ import httpx
 import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 
-from services.callers import AGES, Caller, ages_csv
+from services.callers import AGES, Caller, ages_csv, wait_until
+
+NARROWER = {**AGES, "fields": {"age": {"type": "integer", "minimum": 2}}}
 
 caller = Caller(
     httpx.Client(base_url=os.environ["CONFORMANCE_URL"], timeout=60, trust_env=False),
@@ -18,14 +20,20 @@ caller = Caller(
 
 
 def make_things() -> dict[str, str]:
-    """A dataset with an import that rejected a record, a webhook, and a URL that takes an upload."""
+    """A dataset with an import that rejected a record and a migration that lost a value, a webhook, and a URL that
+    takes an upload.
+    """
     dataset_id = caller.make_dataset(schema=AGES)
     job = caller.import_file(dataset_id, ages_csv(1, 2, "x"))
+    changed = caller.request("PATCH", f"/datasets/{dataset_id}", json={"schema": NARROWER}).json()
+    migration = f"/datasets/{dataset_id}/schema-migrations/{changed['migration_job_id']}"
+    wait_until(lambda: caller.read(migration)["status"] == "partial", what="the migration has ended")
     webhook = caller.request("POST", "/webhooks", json={"url": "http://127.0.0.1:9/"})
     offer = caller.ask_for_url(dataset_id)
     return {
         "dataset_id": dataset_id,
         "import_id": job["import_id"],
+        "job_id": changed["migration_job_id"],
         "webhook_id": webhook.json()["id"] if webhook.status_code == 201 else known["webhook_id"],
         "filename": "b.jsonl",
         "token": offer["upload_url"].rpartition("/")[2],
