@@ -180,6 +180,21 @@ def test_an_upload_url_expires_unless_a_body_is_coming_in(database: Database, cl
         assert [job.id for job in jobs.list_quiet(tx, limit=10)] == [quiet.id]
 
 
+def test_each_of_many_waiting_uploads_is_looked_at_in_time(database: Database) -> None:
+    dataset_id = make_dataset(database)
+    with database.write() as tx:
+        made = [make_import(tx, dataset_id).id for _ in range(12)]
+    seen = set()
+    for _ in range(200):
+        with database.read() as tx:
+            looked = [job.id for job in jobs.list_quiet(tx, limit=6)]
+        assert len(set(looked)) == 6
+        assert looked[:3] == made[:-4:-1]
+        assert looked == sorted(looked, reverse=True)
+        seen |= {*looked}
+    assert seen == {*made}
+
+
 def test_pages_of_imports_and_datasets_are_newest_first_and_whole(database: Database) -> None:
     made = [make_dataset(database) for _ in range(5)]
     make_dataset(database, workspace_id="other")

@@ -203,14 +203,17 @@ def list_expired(tx: ReadTransaction, *, before: datetime) -> list[Import]:
 
 
 def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
-    """The jobs that wait for an upload with none known to be coming in, the newest first."""
-    statement = (
-        select(jobs)
-        .where(jobs.c.state == State.UNINITIALISED.value, jobs.c.upload_active_until < tx.now())
-        .order_by(jobs.c.id.desc())
-        .limit(limit)
-    )
-    return [job_of(row) for row in tx.connection.execute(statement)]
+    """The jobs that wait for an upload with none known to be coming in, the newest first. Where there are more than
+    `limit`, half of them are drawn from all the older ones, so that each has its turn.
+    """
+    waiting = select(jobs).where(jobs.c.state == State.UNINITIALISED.value, jobs.c.upload_active_until < tx.now())
+    newest = [job_of(row) for row in tx.connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))]
+    if len(newest) < limit:
+        return newest
+    half = newest[: (limit + 1) // 2]
+    older = waiting.where(jobs.c.id < half[-1].id).order_by(func.random()).limit(limit - len(half))
+    drawn = [job_of(row) for row in tx.connection.execute(older)]
+    return half + sorted(drawn, key=lambda job: job.id, reverse=True)
 
 
 def list_in_state(tx: ReadTransaction, dataset_id: UUID, state: State) -> list[Import]:
