@@ -25,7 +25,7 @@ def test_unknown_path_is_a_page_for_people_and_an_envelope_for_programs(quiet_de
 
 def test_error_page_names_the_request_and_the_visitor_stays_signed_in(quiet_desk: Desk) -> None:
     page = quiet_desk.visitor.get("/nowhere")
-    assert f"Error code 1200 · Request {page.answer.headers['x-request-id']}" in page.text
+    assert f"Error code 1200, request {page.answer.headers['x-request-id']}" in page.text
     assert page.form("/sign-out")
     quiet_desk.visitor.client.cookies.clear()
     page = quiet_desk.visitor.get("/nowhere")
