@@ -5,7 +5,7 @@ import ctypes
 import pyarrow as pa
 
 KEPT_BYTES = 32 * 1024 * 1024  # the most that the C library takes
-RETURNED_BYTES = 128 * 1024
+RETURNED_BYTES = 256 * 1024  # more than a block of a local file, and what the planner makes of it
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -26,7 +26,7 @@ def return_freed_memory() -> None:
 
     By default glibc raises the size from which it does so with each large block that is freed, and keeps the gaps.
     """
-    _set_thresholds(mapped=RETURNED_BYTES, trimmed=1024 * 1024)
+    _set_thresholds(mapped=RETURNED_BYTES, trimmed=8 * RETURNED_BYTES)
 
 
 def _set_thresholds(*, mapped: int, trimmed: int) -> None:
