@@ -92,7 +92,7 @@ def test_failed_import_says_why_and_takes_the_fixed_file(desk: Desk) -> None:
     page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
     assert "The file is encoded as UTF-16" in page.text
     assert "Upload the fixed file" in page.text
-    assert "Mend the file as it says above, and upload it again" in page.text
+    assert "Do what is said above, and upload the file again" in page.text
     assert "Mend the rejected records" not in page.text
 
 
@@ -105,6 +105,8 @@ def test_waiting_import_refreshes_itself_without_scripts_and_can_be_cancelled(qu
     page = quiet_desk.visitor.send(page.form("/cancel"))
     assert "Failed" in page.text
     assert "Cancelled" in page.text
+    assert "Upload it again" in page.text
+    assert "Do what is said above" not in page.text
 
 
 def test_import_without_a_schema_leads_to_a_suggested_one_that_starts_it(desk: Desk) -> None:
