@@ -17,7 +17,7 @@ from typing import Any
 
 from kernel_data import FIELDS, SCHEMA
 
-CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 16 * 1024 * 1024  # of the loops
 PROCESSES = 2
 SMALL_SHARE = 50
 
@@ -84,7 +84,7 @@ def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
             file.seek(offset)
             return file.read(length)
 
-        plan = plan_chunks(read, size_bytes=path.stat().st_size, format=format, schema=schema, chunk_bytes=CHUNK_BYTES)
+        plan = plan_chunks(read, size_bytes=path.stat().st_size, format=format, schema=schema)
         seen = SeenIds()
         accepted = rejected = 0
         tasks = (ChunkTask(chunk, format, schema, UUID(int=0)) for chunk in plan)

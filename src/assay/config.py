@@ -50,7 +50,7 @@ class Settings:
         default=16 * MIB, metadata={"help": "Largest record taken; a longer one is rejected."}
     )
     chunk_bytes: int = field(
-        default=16 * MIB, metadata={"help": "How much of an upload is checked at a time, in memory."}
+        default=12 * MIB, metadata={"help": "How much of an upload is checked at a time, in memory."}
     )
     upload_url_seconds: int = field(default=3600, metadata={"help": "How long an upload URL is valid."})
     storage_hook_secret: str = field(

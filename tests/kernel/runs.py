@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from assay.kernel.chunks import ChunkTask, FileFault, check_chunk, plan_chunks
+from assay.kernel.formats import FORMATS
 from assay.schema import parse_schema
 
 DATASET_ID = UUID("0190a5d0-7c3e-7c3e-8c3e-0123456789ab")
@@ -46,10 +47,20 @@ def outcome_of(data, schema, *, format="jsonl", chunk_bytes=1 << 20, record_limi
     try:
         for chunk in plan:
             task = ChunkTask(chunk, format, schema, DATASET_ID, record_limit_bytes)
-            _add(outcome, check_chunk(read(chunk.offset, chunk.length), task), chunk, data)
+            in_chunk = read(chunk.offset, chunk.length)
+            assert_planned_as_framed(chunk, in_chunk, FORMATS[format].framing)
+            _add(outcome, check_chunk(in_chunk, task), chunk, data)
     except FileFault as fault:
         outcome.file_fault = fault.reason
     return outcome
+
+
+def assert_planned_as_framed(chunk, in_chunk, framing):
+    """Where the planner says that lines end is where they are found without it."""
+    if chunk.line_ends is not None:
+        planned, found = framing.lines(in_chunk, 0, chunk.line_ends), framing.frames(in_chunk)
+        for ours, theirs in zip(vars(planned).values(), vars(found).values(), strict=True):
+            assert ours.tolist() == theirs.tolist()
 
 
 def _add(outcome, result, chunk, data):

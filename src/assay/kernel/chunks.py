@@ -7,7 +7,7 @@ another one, on another machine. What comes out doesn't depend on where the file
 import importlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -45,7 +45,7 @@ from assay.schema import DatasetSchema
 
 __all__ = ["Chunk", "ChunkResult", "ChunkTask", "FileFault", "ReadRange", "check_chunk", "plan_chunks"]
 
-DEFAULT_CHUNK_BYTES = 16 * 1024 * 1024
+DEFAULT_CHUNK_BYTES = 12 * 1024 * 1024
 DEFAULT_RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 MAX_FIRST_FAULTS = 1000
 MAX_CELLS = 2**20
@@ -61,7 +61,7 @@ class Chunk:
     """A byte range of the upload that begins and ends with whole records.
 
     A record past the limit has a chunk of its own with nothing to read: `length` is 0 and `skipped_bytes` is its
-    length, line end included.
+    length, line end included. `line_ends`, if known, are where its lines end, from its start.
     """
 
     index: int
@@ -72,6 +72,7 @@ class Chunk:
     record_count: int
     skipped_bytes: int = 0
     skipped_line_end_bytes: int = 0
+    line_ends: Offsets | None = field(default=None, compare=False, repr=False)
 
     @property
     def end(self) -> int:
@@ -125,6 +126,7 @@ def plan_chunks(
     most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # a migration plans with no fields
     block_bytes = min(block_bytes, chunk_bytes)
     chunk, lines = Chunk(0, offset, 0, 0, header, 0), 0
+    line_ends: list[Offsets] = []
     while chunk.end < size_bytes:
         block = read(chunk.end, block_bytes)
         is_last = chunk.end + len(block) >= size_bytes
@@ -133,20 +135,21 @@ def plan_chunks(
             fitting = ends[: np.searchsorted(ends, at + chunk_bytes - chunk.length, side="right")]
             if len(fitting):
                 records = len(framing.lines(block, at, fitting))
+                line_ends.append(fitting + (chunk.length - at))
                 chunk, lines = _longer(chunk, int(fitting[-1]) - at, records), lines + len(fitting)
                 at = int(fitting[-1])
             if len(fitting) < len(ends) or lines == most_lines:
-                yield from _with_records(chunk)
+                yield from _with_records(chunk, line_ends)
                 chunk, lines = _next(chunk), 0
         if at == 0 and not is_last and block_bytes < chunk_bytes:
             block_bytes = min(2 * block_bytes, chunk_bytes)
         elif at == 0:
-            yield from _with_records(chunk)
+            yield from _with_records(chunk, line_ends)
             scan_bytes = min(chunk_bytes, SCAN_BYTES)
             chunk = _long_record(read, _next(chunk), framing, block_bytes=scan_bytes, limit=record_limit_bytes)
-            yield from _with_records(chunk)
+            yield from _with_records(chunk, line_ends)
             chunk, lines = _next(chunk), 0
-    yield from _with_records(chunk)
+    yield from _with_records(chunk, line_ends)
     if chunk.first_record_index + chunk.record_count == 0:
         raise FileFault("The file has no records.")
 
@@ -167,9 +170,11 @@ def _next(chunk: Chunk) -> Chunk:
     )
 
 
-def _with_records(chunk: Chunk) -> Iterator[Chunk]:
+def _with_records(chunk: Chunk, line_ends: list[Offsets]) -> Iterator[Chunk]:
+    """The chunk with where its lines end, if these were found, and if there are records."""
     if chunk.record_count:
-        yield chunk
+        yield replace(chunk, line_ends=np.concatenate(line_ends)) if line_ends else chunk
+    line_ends.clear()
 
 
 def _ends(window: bytes, start: int, framing: Framing, is_last: bool, most_lines: int) -> Offsets:
@@ -206,6 +211,8 @@ def check_chunk(data: bytes | memoryview, task: ChunkTask) -> ChunkResult:
     if chunk.skipped_bytes:
         length = np.array([chunk.skipped_bytes - chunk.skipped_line_end_bytes])
         frames = Frames(np.zeros_like(length), length, np.zeros_like(length), length)
+    elif chunk.line_ends is not None:
+        frames = format.framing.lines(data, 0, chunk.line_ends)
     else:
         frames = format.framing.frames(data)
     lengths = frames.stops - frames.starts

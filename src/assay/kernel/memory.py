@@ -4,7 +4,8 @@ import ctypes
 
 import pyarrow as pa
 
-KEPT_BYTES = 32 * 1024 * 1024  # the most that the C library takes
+KEPT_BYTES = 32 * 1024 * 1024  # the most that the C library takes, for one block
+KEPT_AT_END_BYTES = 64 * 1024 * 1024  # what a chunk takes and frees at the end of the heap, again and again
 RETURNED_BYTES = 256 * 1024  # more than a block of a local file, and what the planner makes of it
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -17,7 +18,7 @@ def keep_freed_memory() -> None:
     page first: a fifth of the time that a chunk takes. Other C libraries have no such switch and are left alone. Arrow
     is told to take its memory from the C library too: two stores of freed memory hold more than one.
     """
-    _set_thresholds(mapped=KEPT_BYTES, trimmed=KEPT_BYTES // 8)
+    _set_thresholds(mapped=KEPT_BYTES, trimmed=KEPT_AT_END_BYTES)
     pa.set_memory_pool(pa.system_memory_pool())
 
 

@@ -45,15 +45,9 @@ class SortedIds:
 
     def with_halves(self, firsts: Halves, seconds: Halves) -> "SortedIds":
         """The set with others, which are in order themselves."""
-        places = np.searchsorted(self.firsts, firsts, side="right") + np.arange(len(firsts))
-        is_here = np.ones(len(self.firsts) + len(firsts), np.bool_)
-        is_here[places] = False
-        merged = []
-        for ours, others in ((self.firsts, firsts), (self.seconds, seconds)):
-            both = np.empty(len(is_here), np.uint64)
-            both[places], both[is_here] = others, ours
-            merged.append(both)
-        return SortedIds(*merged)
+        both = np.concatenate([self.firsts, firsts])
+        order = np.argsort(both, kind="stable")
+        return SortedIds(both[order], np.concatenate([self.seconds, seconds])[order])
 
 
 NO_IDS = SortedIds(np.empty(0, np.uint64), np.empty(0, np.uint64))
