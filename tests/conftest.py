@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,13 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     # What was skipped, and why, is always listed: a suite that ran on one engine only must say so.
     config.option.reportchars += "s"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_count() -> None:
+    """Whoever runs the tests may ignore Ctrl-C, as a shell does for what it runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
