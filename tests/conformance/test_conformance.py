@@ -11,7 +11,7 @@ import pytest
 from services.serving import TOKEN, address_of, serving
 
 HERE = Path(__file__).parent
-SECONDS = int(os.environ.get("CONFORMANCE_SECONDS", "55"))  # for all phases; what is left to draw then is left
+SECONDS = int(os.environ.get("CONFORMANCE_SECONDS", "40"))  # for all phases; what is left to draw then is left
 EXAMPLES = os.environ.get("CONFORMANCE_EXAMPLES", "5")
 
 
