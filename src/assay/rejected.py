@@ -3,11 +3,11 @@
 Both go through the import's rejection parts, in file order, and hold a bounded piece of them at a time.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +32,7 @@ GAP_BYTES = 512 * 1024  # reading over a gap of accepted records is cheaper than
 LF, CR = b"\n\r"
 
 Offsets = NDArray[np.int64]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,25 @@ class ErrorPage:
 def read_errors(db: Database, storage: Storage, job: Import, *, from_fault: int, limit: int) -> ErrorPage:
     """A page of all faults of an import's records, in file order. `Conflict` while the import has not ended."""
     check_ended(job)
-    found: list[RecordError] = []
-    with closing(read_faults(db, storage, job.id, from_fault=from_fault, columns=ERROR_COLUMNS)) as batches:
+    faults = read_faults(db, storage, job.id, from_fault=from_fault, columns=ERROR_COLUMNS)
+    errors, has_more = _first(faults, limit, _record_errors)
+    return ErrorPage(errors, next_fault=from_fault + limit if has_more else None)
+
+
+def _record_errors(batch: pa.RecordBatch) -> list[RecordError]:
+    return [RecordError(*row) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
+
+
+def _first(
+    batches: Generator[pa.RecordBatch, None, None], limit: int, rows_of: Callable[[pa.RecordBatch], list[Row]]
+) -> tuple[list[Row], bool]:
+    """The first rows of the batches, and whether there are more."""
+    found: list[Row] = []
+    with closing(batches):
         # One more than is shown tells whether there is another page.
         while len(found) <= limit and (batch := next(batches, None)) is not None:
-            columns = [column.to_pylist() for column in batch.slice(0, limit + 1 - len(found)).columns]
-            found += [RecordError(*row) for row in zip(*columns, strict=True)]
-    return ErrorPage(errors=found[:limit], next_fault=from_fault + limit if len(found) > limit else None)
+            found += rows_of(batch.slice(0, limit + 1 - len(found)))
+    return found[:limit], len(found) > limit
 
 
 @dataclass(frozen=True)
@@ -67,11 +80,9 @@ def read_nulled(db: Database, storage: Storage, migration: Migration, *, from_va
     if migration.state not in TERMINAL:
         message = "The migration has not ended; what it makes null is known when it has. Poll its status."
         raise Conflict(message, code=ErrorCode.NOT_ENDED)
-    found: list[NulledValue] = []
-    with closing(read_faults(db, storage, migration.id, from_fault=from_value, columns=NULLED.names)) as batches:
-        while len(found) <= limit and (batch := next(batches, None)) is not None:
-            found += nulled_values(batch.slice(0, limit + 1 - len(found)))
-    return NulledPage(values=found[:limit], next_value=from_value + limit if len(found) > limit else None)
+    faults = read_faults(db, storage, migration.id, from_fault=from_value, columns=NULLED.names)
+    values, has_more = _first(faults, limit, nulled_values)
+    return NulledPage(values, next_value=from_value + limit if has_more else None)
 
 
 def read_rejected(

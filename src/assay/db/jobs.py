@@ -87,10 +87,16 @@ def list_imports(tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: U
     return [job_of(row) for row in tx.connection.execute(of_dataset.order_by(jobs.c.id.desc()).limit(fitting))]
 
 
-def has_imports_before(tx: ReadTransaction, dataset_id: UUID, before: UUID) -> bool:
-    """Whether another page follows one that ends with that id."""
-    statement = _imports_before(dataset_id, before).with_only_columns(jobs.c.id).limit(1)
-    return tx.connection.execute(statement).one_or_none() is not None
+def page_of_imports(
+    tx: ReadTransaction, dataset_id: UUID, *, limit: int, before: UUID | None
+) -> tuple[list[Import], UUID | None]:
+    """The same, and what another page is `before`, if there is one."""
+    found = list_imports(tx, dataset_id, limit=limit, before=before)
+    if not found:
+        return found, None
+    others = _imports_before(dataset_id, found[-1].id).with_only_columns(jobs.c.id).limit(1)
+    has_more = tx.connection.execute(others).one_or_none() is not None
+    return found, found[-1].id if has_more else None
 
 
 def _imports_before(dataset_id: UUID, before: UUID | None) -> Select[Any]:

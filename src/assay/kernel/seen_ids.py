@@ -82,8 +82,9 @@ class SeenIds:
     def is_marked(self, ids: Ids) -> NDArray[np.bool_]:
         """Which of the ids are here and marked."""
         found = np.zeros(len(ids), np.bool_)
-        for rows, places, marks in self._found(ids):
-            found[rows] = marks[places]
+        if self._marks:
+            for rows, places, marks in self._found(ids):
+                found[rows] = marks[places]
         return found
 
     def _found(self, ids: Ids) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
@@ -92,7 +93,7 @@ class SeenIds:
         order = np.argsort(firsts)
         firsts, seconds = firsts[order], seconds[order]
         for at, part in self._parts(firsts):
-            for run, marks in zip(self._shards[at], self._marks[at] if self._marks else (), strict=False):
+            for run, marks in zip(self._shards[at], self._marks[at], strict=True):
                 places = run.places_of(firsts[part], seconds[part])
                 is_here = places >= 0
                 yield order[part][is_here], places[is_here], marks

@@ -211,9 +211,8 @@ def get_imports(
     """Newest first. A page has fewer than `limit` where its errors would make it too large."""
     dataset = dataset_for(services, token, dataset_id)
     with services.db.read() as tx:
-        found = jobs.list_imports(tx, dataset.id, limit=limit, before=id_of_cursor(cursor))
-        has_more = bool(found) and jobs.has_imports_before(tx, dataset.id, found[-1].id)
-    return Page(results=[import_body(job) for job in found], next_cursor=str(found[-1].id) if has_more else None)
+        found, following = jobs.page_of_imports(tx, dataset.id, limit=limit, before=id_of_cursor(cursor))
+    return Page(results=[import_body(job) for job in found], next_cursor=None if following is None else str(following))
 
 
 @router.get(

@@ -145,9 +145,7 @@ def post_delete(
 def get_imports(dataset_id: DatasetId, services: WithServices, visitor: Reading, cursor: Cursor = None) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
     with services.db.read() as tx:
-        shown = jobs.list_imports(tx, dataset.id, limit=IMPORTS_A_PAGE, before=id_of_cursor(cursor))
-        has_more = bool(shown) and jobs.has_imports_before(tx, dataset.id, shown[-1].id)
-    next_cursor = str(shown[-1].id) if has_more else None
+        shown, next_cursor = jobs.page_of_imports(tx, dataset.id, limit=IMPORTS_A_PAGE, before=id_of_cursor(cursor))
     return render(
         "imports.html",
         visitor,
