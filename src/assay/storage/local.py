@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import Conflict, Denied, ErrorCode, Invalid, Unavailable
 from assay.storage.base import TEMPORARY, Stored, check_key, check_range
+from assay.storage.direct import write_all, write_new_file
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -55,12 +56,6 @@ def _translated(action: str) -> Iterator[None]:
         else:
             reason = error.strerror or str(error)
         raise Unavailable(f"Can't {action}: {reason}.", code=ErrorCode.STORAGE_UNAVAILABLE) from error
-
-
-def _write_all(descriptor: int, data: Buffer) -> None:
-    rest = memoryview(data).cast("B")
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 def _link_exclusively(temporary: Path, path: Path) -> None:
@@ -108,7 +103,7 @@ class OpenUpload:
     def write(self, chunk: Buffer) -> None:
         try:
             with _translated("store the upload"):
-                _write_all(self._open_descriptor(), chunk)
+                write_all(self._open_descriptor(), chunk)
         except BaseException:
             self.abort()
             raise
@@ -203,7 +198,7 @@ class LocalStorage:
             temporary, descriptor = self._create_temporary()
             try:
                 try:
-                    _write_all(descriptor, data)
+                    write_new_file(descriptor, data)
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
