@@ -1,38 +1,43 @@
 """The ids of a file's records: a set that tells which of many are new, and marks those that a dataset has already.
 
-Ids are hashes, so their first bits spread them evenly over shards. A shard is two sorted runs, a long one and a short
-one that takes what is new and is merged into the other when it has grown: 16 bytes an id, and hardly more.
+What is added at once becomes a sorted run. Small runs are merged when they are many; large ones lie in temporary files,
+but for 4 bytes an id that tell where to look there. A filter, 2 to 10 bytes an id, tells of nearly every new id that no
+run has it, so the runs are hardly ever asked, and the files only for an id that is there.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.kernel.id_filter import IdFilter
 from assay.kernel.identity import Ids
-from assay.kernel.sorted_ids import NO_IDS, Halves, SortedIds, halves_of
+from assay.kernel.sorted_ids import Halves, SortedIds, filed, halves_of, merged
 
-SHARD_BITS = 5
-MERGE_SHARE = 4  # a short run longer than this part of the long one is merged into it
-
-# A filter has at least eight places an id, a byte each, of which an id takes two: by these factors, odd and well mixed,
-# all bits of a half count, also where some, as a UUID's version, never change.
-FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
-FILTER_BITS_MORE = 3
-MIN_FILTER_BITS, MAX_FILTER_BITS = 12, 25
+# To merge runs takes twice their memory for a moment, so they don't grow without end.
+LARGE_RUN_IDS = 1 << 19
+MOST_SMALL_RUNS = 16
+FEW_LARGE_RUNS = 4
+BLOCK_IDS = 1 << 14  # what is made of so many stays in a core's cache, and in memory that is not given back
+MOST_FILES = 128  # each takes one of the files that a process may have open, and so do those made anew
 
 
 class SeenIds:
-    """Holds the shards."""
+    """Holds the runs."""
 
     def __init__(self) -> None:
-        self._shards = [(NO_IDS, NO_IDS)] * (1 << SHARD_BITS)
-        self._marks: list[list[NDArray[np.bool_]]] = []
-        self._starts = np.arange(1 << SHARD_BITS, dtype=np.uint64) << np.uint64(64 - SHARD_BITS)
+        self._large: list[SortedIds] = []
+        self._small: list[SortedIds] = []
+        self._marks: list[NDArray[np.bool_]] = []
+        self._filter = IdFilter()
 
     def __len__(self) -> int:
-        return sum(len(run.firsts) for shard in self._shards for run in shard)
+        return sum(len(run) for run in self._runs)
+
+    @property
+    def _runs(self) -> list[SortedIds]:
+        return self._large + self._small
 
     def add(self, ids: Ids) -> NDArray[np.int64]:
         """The rows of `ids`, ascending, that were seen before, earlier rows included. Remembers the others."""
@@ -42,74 +47,95 @@ class SeenIds:
         is_repeated = np.zeros(len(order), np.bool_)
         # Rows of one id lie side by side, the earliest first.
         is_repeated[1:] = (firsts[1:] == firsts[:-1]) & (seconds[1:] == seconds[:-1])
-        for at, part in self._parts(firsts):
-            long, short = self._shards[at]
-            of_part = firsts[part], seconds[part]
-            is_repeated[part] |= long.has_halves(*of_part) | short.has_halves(*of_part)
-            is_new = ~is_repeated[part]
-            self._shards[at] = _grown(long, short.with_halves(of_part[0][is_new], of_part[1][is_new]))
+        is_candidate = self._filter.may_have(firsts, seconds) & ~is_repeated
+        for rows, _, _ in self._found(firsts, seconds, np.flatnonzero(is_candidate)):
+            is_repeated[rows] = True
+        self._remember(SortedIds(firsts[~is_repeated], seconds[~is_repeated]))
         return np.sort(order[is_repeated])
+
+    def _remember(self, run: SortedIds) -> None:
+        """A run of ids that are in no other."""
+        if not len(run):
+            return
+        self._filter.add(run.firsts, run.seconds)
+        self._small.append(run)
+        if len(self._small) == MOST_SMALL_RUNS or sum(map(len, self._small)) >= LARGE_RUN_IDS:
+            whole = merged(self._small)
+            self._small.clear()
+            if len(whole) < LARGE_RUN_IDS:
+                self._small.append(whole)
+            else:
+                self._put_away(whole)
+
+    def _put_away(self, run: SortedIds) -> None:
+        """Into a temporary file, if there can be one; else it stays in memory."""
+        if len(self._large) < MOST_FILES:
+            with suppress(OSError):
+                run = filed(run)
+        self._large.append(run)
 
     def matcher(self) -> Callable[[Ids], Ids]:
         """Tells of many ids those that may be here, at a glance, until more are added: all that are, and few others."""
-        bits = min(max(len(self).bit_length() + FILTER_BITS_MORE, MIN_FILTER_BITS), MAX_FILTER_BITS)
-        shift = np.uint64(64 - bits)
-        is_taken = np.zeros(1 << bits, np.bool_)
-        for shard in self._shards:
-            for run in shard:
-                for factor in FACTORS:
-                    is_taken[run.firsts * factor >> shift] = True
 
         def candidates(ids: Ids) -> Ids:
-            firsts, _ = halves_of(ids)
-            rows = np.flatnonzero(is_taken[firsts * FACTORS[0] >> shift])
-            found: Ids = ids[rows[is_taken[firsts[rows] * FACTORS[1] >> shift]]]
-            return found
+            found = [ids[:0]]
+            for at in range(0, len(ids), BLOCK_IDS):
+                block = ids[at : at + BLOCK_IDS]
+                found.append(block.take(np.flatnonzero(self._filter.may_have(*halves_of(block))), axis=0))
+            return np.concatenate(found)
 
         return candidates
 
     def mark(self, ids: Ids) -> None:
         """Mark those of the ids that are here. Nothing is added any more from then on."""
         if not self._marks:
-            self._marks = [[np.zeros(len(run.firsts), np.bool_) for run in shard] for shard in self._shards]
-        for _, places, marks in self._found(ids):
-            marks[places] = True
+            self._arrange()
+            self._marks = [np.zeros(len(run), np.bool_) for run in self._runs]
+        for _, at, places in self._found_among(ids):
+            self._marks[at][places] = True
 
     @property
     def marked_count(self) -> int:
-        return sum(int(np.count_nonzero(marks)) for shard in self._marks for marks in shard)
+        return sum(int(np.count_nonzero(marks)) for marks in self._marks)
 
     def is_marked(self, ids: Ids) -> NDArray[np.bool_]:
         """Which of the ids are here and marked."""
         found = np.zeros(len(ids), np.bool_)
         if self._marks:
-            for rows, places, marks in self._found(ids):
-                found[rows] = marks[places]
+            for rows, at, places in self._found_among(ids):
+                found[rows] = self._marks[at][places]
         return found
 
-    def _found(self, ids: Ids) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
-        """The rows of the ids that are here by run, with their places in it and the run's marks."""
+    def _found_among(self, ids: Ids) -> Iterator["Found"]:
         firsts, seconds = halves_of(ids)
-        order = np.argsort(firsts)
-        firsts, seconds = firsts[order], seconds[order]
-        for at, part in self._parts(firsts):
-            for run, marks in zip(self._shards[at], self._marks[at], strict=True):
-                places = run.places_of(firsts[part], seconds[part])
+        return self._found(firsts, seconds, np.argsort(firsts))
+
+    def _arrange(self) -> None:
+        """Before many ids are looked for: few runs, or runs made anew of which each has the ids of another range."""
+        if len(self._large) < FEW_LARGE_RUNS:
+            self._small = [merged(self._small)] if self._small else []
+            return
+        count = -(-len(self) // LARGE_RUN_IDS)
+        starts = np.arange(count, dtype=np.uint64) * np.uint64(2**64 // count)
+        ranges = zip(*(run.cut(starts) for run in self._runs), strict=True)
+        self._large, self._small = [], []
+        for run in filter(len, map(merged, ranges)):
+            self._put_away(run)
+
+    def _found(self, firsts: Halves, seconds: Halves, rows: NDArray[np.int64]) -> Iterator["Found"]:
+        """Those of the rows, which lead through the halves in order, whose ids are here."""
+        for at, run in enumerate(self._runs):
+            within = run.range_in(firsts[rows])
+            asked = rows[within]
+            if len(asked):
+                places = run.places_of(firsts[asked], seconds[asked])
                 is_here = places >= 0
-                yield order[part][is_here], places[is_here], marks
-
-    def _parts(self, firsts: Halves) -> Iterator[tuple[int, slice]]:
-        """The shards that these halves, in their order, fall into, and which of them do."""
-        bounds = np.append(np.searchsorted(firsts, self._starts), len(firsts)).tolist()
-        for at, (start, stop) in enumerate(pairwise(bounds)):
-            if start < stop:
-                yield at, slice(start, stop)
+                yield asked[is_here], at, places[is_here]
+                rows = np.concatenate([rows[: within.start], asked[~is_here], rows[within.stop :]])
 
 
-def _grown(long: SortedIds, short: SortedIds) -> tuple[SortedIds, SortedIds]:
-    if len(short.firsts) * MERGE_SHARE > len(long.firsts):
-        return long.with_halves(short.firsts, short.seconds), NO_IDS
-    return long, short
+Found = tuple[NDArray[np.int64], int, NDArray[np.int64]]
+"""Rows of ids that a run has, the run's number, and their places in it."""
 
 
 def _in_order(firsts: Halves, seconds: Halves) -> NDArray[np.int64]:

@@ -1,0 +1,57 @@
+"""A filter of many ids: tells of most others, at a glance, that they are not among them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.kernel.sorted_ids import Halves
+
+# Blocked Bloom filters (Putze, Sanders, Singler 2007): an id's first half tells its word, its second half some bits of
+# that word. With so many places an id, less than 1% of others are taken for ids.
+PLACES_AN_ID = 16
+BITS_AN_ID = 4
+WORD_BITS = 64
+ONE, LAST_BITS = np.uint64(1), np.uint64(WORD_BITS - 1)  # a bit; of a number, to be that of a bit
+# A table that is full stays, and a larger one takes what comes then.
+FIRST_TABLE_WORDS, MOST_TABLE_WORDS = 1 << 19, 1 << 23
+GROWTH = 4
+
+
+class IdFilter:
+    """Holds the tables, and how many ids the last one has room for."""
+
+    def __init__(self) -> None:
+        self._tables: list[Halves] = []
+        self._room = 0
+
+    def add(self, firsts: Halves, seconds: Halves) -> None:
+        """The ids with these halves, quickest in order."""
+        if len(firsts) > self._room:
+            words = min(len(self._tables[-1]) * GROWTH, MOST_TABLE_WORDS) if self._tables else FIRST_TABLE_WORDS
+            while words * WORD_BITS < len(firsts) * PLACES_AN_ID:
+                words *= GROWTH
+            self._tables.append(np.zeros(words, np.uint64))
+            self._room = words * WORD_BITS // PLACES_AN_ID
+        np.bitwise_or.at(self._tables[-1], _words(self._tables[-1], firsts), _bits(seconds))
+        self._room -= len(firsts)
+
+    def may_have(self, firsts: Halves, seconds: Halves) -> NDArray[np.bool_]:
+        """False for each that was surely never added."""
+        found = np.zeros(len(firsts), np.bool_)
+        for table in self._tables:
+            words = table.take(_words(table, firsts))
+            rows = np.flatnonzero(words >> (seconds & LAST_BITS) & ONE != 0)  # most others lack the first bit
+            bits = _bits(seconds[rows])
+            found[rows] |= words[rows] & bits == bits
+        return found
+
+
+def _words(table: Halves, firsts: Halves) -> NDArray[np.int64]:
+    return (firsts >> np.uint64(65 - len(table).bit_length())).astype(np.int64)
+
+
+def _bits(seconds: Halves) -> Halves:
+    """By its last bits, which are as good as random; UUIDs fix some before them."""
+    bits = np.zeros(len(seconds), np.uint64)
+    for number in range(BITS_AN_ID):
+        bits |= ONE << (seconds >> np.uint64(6 * number) & LAST_BITS)
+    return bits
