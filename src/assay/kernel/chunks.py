@@ -125,8 +125,7 @@ def plan_chunks(
     # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
     most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # a migration plans with no fields
     block_bytes = min(block_bytes, chunk_bytes)
-    chunk, lines = Chunk(0, offset, 0, 0, header, 0), 0
-    line_ends: list[Offsets] = []
+    chunk, lines, line_ends = Chunk(0, offset, 0, 0, header, 0), 0, list[Offsets]()
     while chunk.end < size_bytes:
         block = read(chunk.end, block_bytes)
         is_last = chunk.end + len(block) >= size_bytes
@@ -136,11 +135,12 @@ def plan_chunks(
             if len(fitting):
                 records = len(framing.lines(block, at, fitting))
                 line_ends.append(fitting + (chunk.length - at))
-                chunk, lines = _longer(chunk, int(fitting[-1]) - at, records), lines + len(fitting)
-                at = int(fitting[-1])
-            if len(fitting) < len(ends) or lines == most_lines:
-                yield from _with_records(chunk, line_ends)
-                chunk, lines = _next(chunk), 0
+                end = int(fitting[-1])
+                chunk, lines, at = _longer(chunk, end - at, records), lines + len(fitting), end
+            if len(fitting) == len(ends) and lines < most_lines:
+                break
+            yield from _with_records(chunk, line_ends)
+            chunk, lines = _next(chunk), 0
         if at == 0 and not is_last and block_bytes < chunk_bytes:
             block_bytes = min(2 * block_bytes, chunk_bytes)
         elif at == 0:

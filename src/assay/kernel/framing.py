@@ -15,6 +15,7 @@ Offsets = NDArray[np.int64]
 
 LF, CR, QUOTE, COMMA = b'\n\r",'
 JSON_SPACE = b" \t\r\n"
+SHARED_BITS = 0xFF ^ LF ^ QUOTE  # those that a line feed and a quote have in common, set or not
 
 # Compiled code that does the same; used where it was loaded for other reasons.
 FAST_FRAMING = "assay.kernel.fast_framing"
@@ -48,11 +49,20 @@ def jsonl_ends(data: bytes, start: int, most: int) -> Offsets:
     found: list[Offsets] = []
     count = 0
     for at in range(start, len(data), PIECE_BYTES):
-        found.append(np.flatnonzero(whole[at : at + PIECE_BYTES] == LF) + (at + 1))
+        found.append(_places(whole[at : at + PIECE_BYTES] == LF) + (at + 1))
         count += len(found[-1])
         if count >= most:
             break
     return _joined(found, most)
+
+
+def _places(mask: NDArray[np.bool_]) -> Offsets:
+    """As `np.flatnonzero`, which takes twice as long where so few are true: eight at a time, and then among these."""
+    whole = len(mask) // 8 * 8
+    words = mask[:whole].view(np.uint64)
+    filled = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words[filled].view(np.bool_))
+    return np.append(filled[within >> 3] * 8 + (within & 7), np.flatnonzero(mask[whole:]) + whole)
 
 
 def _joined(found: list[Offsets], most: int) -> Offsets:
@@ -164,17 +174,18 @@ def csv_ends(data: bytes, start: int, most: int) -> Offsets:
     if data.find(b'"', start) < 0:
         return jsonl_ends(data, start, most)
     found: list[Offsets] = []
-    at, count = start, 0
-    while at < len(data) and count < most:
-        ends = _regular_csv_ends(data, at, at + PIECE_BYTES)
+    at, count, stop = start, 0, 0
+    while stop < len(data) and count < most:
+        stop = at + PIECE_BYTES
+        ends = _regular_csv_ends(data, at, stop)
         if ends is None:
-            ends = _irregular_csv_ends(data, at, at + PIECE_BYTES)
+            ends = _irregular_csv_ends(data, at, stop)
         if not len(ends):
             # One record fills the piece: to look for its end in a larger one could take memory without bounds.
-            end, _ = csv_end(data, at)
-            if end < 0:
+            stop = csv_end(data, at)[0] if stop < len(data) else -1
+            if stop < 0:
                 break
-            ends = np.array([end], np.int64)
+            ends = np.array([stop], np.int64)
         found.append(ends)
         count += len(ends)
         at = int(ends[-1])
@@ -184,9 +195,10 @@ def csv_ends(data: bytes, start: int, most: int) -> Offsets:
 def _regular_csv_ends(data: bytes, start: int, stop: int) -> Offsets | None:
     """All at once, where counting quotes is right: None if any quote stands where RFC 4180 has none."""
     piece = np.frombuffer(data, np.uint8)[start:stop]
-    is_mark = piece == QUOTE
-    marks = np.flatnonzero(np.logical_or(is_mark, piece == LF, out=is_mark))
-    is_quote = piece[marks] == QUOTE
+    marks = _places(piece & SHARED_BITS == LF & QUOTE)  # an asterisk, too, passes, and a control character
+    found = piece[marks]
+    is_mark = (found == LF) | (found == QUOTE)
+    marks, is_quote = marks[is_mark], found[is_mark] == QUOTE
     # Every other quote opens a cell, or is the second of a doubled one.
     opening = marks[is_quote][::2]
     before = piece[opening - 1]
