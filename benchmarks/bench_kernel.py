@@ -1,6 +1,7 @@
 """Measures the kernel beside its yardsticks: interleaved rounds in one run, medians, ratios, memory, a chart.
 
-A first round watches memory and is not timed: to look at the pages of processes slows them, several more than one.
+Each contender starts warm: it has done the same with a small file, in the same processes. A first round watches memory
+and is not timed: to look at the pages of processes slows them, several more than one.
 
 `make bench`, or `python benchmarks/bench_kernel.py --records 200000 --rounds 3` for a quick look. Machines are noisy
 and shared, so ratios within one run are what counts; processor time is given too, as it suffers least from neighbours.
@@ -27,6 +28,7 @@ YARDSTICK = "DuckDB COPY"
 # Too slow to be asked in every round: its watched one counts.
 ONCE = {"Frictionless"}
 SAMPLE_SECONDS = 0.05
+SMALL_RECORDS = 100_000
 
 Measured = dict[str, float]
 Key = tuple[str, int, str]
@@ -45,7 +47,7 @@ def main() -> None:
             for name in options.only:
                 if number and name in ONCE:
                     continue
-                measured = run_one(name, files[case], watched=number == 0)
+                measured = run_one(name, files[case], small_file(options.data, case[0]), watched=number == 0)
                 if measured is not None:
                     results[*case, name].append(measured)
                     print(f"round {number} {case[0]} {case[1]}% {name}: {measured['seconds']:.2f} s", flush=True)
@@ -64,10 +66,15 @@ def parsed_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_one(name: str, path: Path, *, watched: bool) -> Measured | None:
+def small_file(folder: Path, format: str) -> Path:
+    """What each contender gets to see before its time runs."""
+    return made_file(folder, format=format, records=SMALL_RECORDS, bad_percent=0)
+
+
+def run_one(name: str, path: Path, small_path: Path, *, watched: bool) -> Measured | None:
     """One contender in a process of its own, its memory watched or not; None if it can't do the job on this file."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, HERE / "kernel_contenders.py", name, path, folder]
+        command = [sys.executable, HERE / "kernel_contenders.py", name, path, small_path, folder]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         peak = 0
         while watched and process.poll() is None:

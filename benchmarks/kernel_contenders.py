@@ -1,7 +1,8 @@
 """What is measured: each contender reads a file, does its work, and writes Parquet with zstd level 1, on two cores.
 
-`python kernel_contenders.py NAME FILE FOLDER` runs one and prints what it counted and how long it took, from a warm
-start: its packages are imported and its processes are up before the clock runs. A package is imported where it is used.
+`python kernel_contenders.py NAME FILE SMALL_FILE FOLDER` runs one and prints what it counted and how long it took, from
+a warm start: its packages are imported, its processes are up, and they have done the same with the small file, before
+the clock runs. A package is imported where it is used.
 """
 
 import csv
@@ -9,6 +10,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -50,21 +52,13 @@ def prepare_assay() -> Executor:
 
 
 def _warm_assay(_: int) -> None:
-    """Loads the compiled code, as the first chunk does in a process of the service."""
-    from uuid import UUID
-
     from assay.kernel import fast_pass
-    from assay.kernel.chunks import Chunk, ChunkTask, check_chunk
     from assay.kernel.memory import keep_freed_memory
-    from assay.kernel.write import parquet_bytes
-    from assay.schema import parse_schema
+    from assay.storage import direct
 
     assert fast_pass
+    assert direct
     keep_freed_memory()
-    data = b",,,,,,,\n" * 20_000
-    for format, header in (("csv", tuple(FIELDS)), ("jsonl", None)):
-        task = ChunkTask(Chunk(0, 0, len(data), 0, header, 20_000), format, parse_schema(SCHEMA), UUID(int=0))
-        parquet_bytes(check_chunk(data, task).rejections)
     time.sleep(0.5)  # so that each process of the pool takes its share of these tasks
 
 
@@ -98,12 +92,14 @@ def run_assay(pool: Executor, path: Path, folder: Path) -> Counts:
 def _assay_chunk(path: Path, folder: Path, task: Any) -> tuple[Any, int]:
     from assay.kernel.chunks import check_chunk
     from assay.kernel.write import parquet_bytes
+    from assay.storage.direct import write_new_file
 
     with path.open("rb") as file:
         file.seek(task.chunk.offset)
         result = check_chunk(file.read(task.chunk.length), task)
-    (folder / f"part-{task.chunk.index}.parquet").write_bytes(parquet_bytes(result.table))
-    (folder / f"rejections-{task.chunk.index}.parquet").write_bytes(parquet_bytes(result.rejections))
+    for name, table in (("part", result.table), ("rejections", result.rejections)):
+        with (folder / f"{name}-{task.chunk.index}.parquet").open("xb", buffering=0) as file:
+            write_new_file(file.fileno(), parquet_bytes(table))
     return result.ids, result.rejected_count
 
 
@@ -380,9 +376,11 @@ def descendants(root: int) -> list[int]:
 
 
 def main() -> None:
-    name, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    name, (path, small_path, folder) = sys.argv[1], map(Path, sys.argv[2:])
     prepare, run = CONTENDERS[name]
     prepared = prepare()
+    with tempfile.TemporaryDirectory(dir=folder) as small_folder:
+        run(prepared, small_path, Path(small_folder))
     used, started = cpu_seconds(os.getpid()), time.perf_counter()
     accepted, rejected = run(prepared, path, folder)
     seconds, used = time.perf_counter() - started, cpu_seconds(os.getpid()) - used
