@@ -138,7 +138,7 @@ def import_file(
         seen.mark(ids)
         on_progress(found.counts)
     written: Iterable[_Part] = found.parts
-    if seen.marked_count:
+    if seen.marked_count():
         written = _with_known(found, seen, plan.storage_url, engine, at_once=chunks_at_once)
     parts = _without_repeated(written, plan.storage_url, engine, at_once=chunks_at_once)
     return Outcome(

@@ -36,8 +36,8 @@ def small_limits(*, with_files: bool) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(seen_ids, "LARGE_RUN_IDS", 20)
         monkeypatch.setattr(seen_ids, "MOST_SMALL_RUNS", 3)
-        monkeypatch.setattr(seen_ids, "FEW_LARGE_RUNS", 2)
-        monkeypatch.setattr(seen_ids, "MOST_FILES", 2)
+        monkeypatch.setattr(seen_ids, "RUNS_TILL_LARGER", 2)
+        monkeypatch.setattr(seen_ids, "MOST_RANGES", 4)
         monkeypatch.setattr(id_filter, "FIRST_TABLE_WORDS", 2)
         monkeypatch.setattr(id_filter, "MOST_TABLE_WORDS", 8)
         if not with_files:
@@ -87,7 +87,7 @@ def test_ids_among_those_seen_are_those_that_a_set_has(
         for ids in known:
             ids_seen.mark(as_rows(ids))
             marked |= seen & set(ids)
-            assert ids_seen.marked_count == len(marked)
+            assert ids_seen.marked_count() == len(marked)
             for asked in known:
                 assert ids_seen.is_marked(as_rows(asked)).tolist() == [each in marked for each in asked]
 
@@ -127,6 +127,22 @@ def test_large_set_of_ids_lies_in_files_that_nobody_sees(tmp_path: Path, monkeyp
         assert ids_seen.add(ids).tolist() == list(range(20_000))
     del ids_seen
     assert open_files() == open_before
+
+
+def test_many_ids_take_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_ids, "LARGE_RUN_IDS", 100)
+    random = np.random.default_rng(1)
+    ids_seen = SeenIds()
+    open_before = open_files()
+    batches = [random.integers(0, 256, (400, 16), np.uint8) for _ in range(1000)]
+    for ids in batches:
+        ids_seen.add(ids)
+    assert 40 < open_files() - open_before < 128
+    ids_seen.mark(batches[0])
+    assert ids_seen.marked_count() == 400
+    assert 1 < open_files() - open_before <= 64
+    assert ids_seen.is_marked(batches[0]).all()
+    assert not ids_seen.is_marked(batches[1]).any()
 
 
 def test_filter_tells_of_what_was_never_added() -> None:

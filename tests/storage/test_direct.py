@@ -78,6 +78,16 @@ def test_what_is_written_is_what_is_read(
         assert written(tmp_path / str(size), data) == data + b"!"
 
 
+def test_broken_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int, data: memoryview) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", fail)
+    for size in (1, MIN_BYTES):
+        with pytest.raises(OSError, match="Input/output error"):
+            written(tmp_path / str(size), bytes(size))
+
+
 def test_threads_do_not_share_the_memory_that_is_written_from(tmp_path: Path) -> None:
     files = [os.urandom(2 * PIECE_BYTES + number) for number in range(16)]
     with ThreadPoolExecutor(4) as pool:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from assay.kernel.sorted_ids import Halves
 
 # Blocked Bloom filters (Putze, Sanders, Singler 2007): an id's first half tells its word, its second half some bits of
-# that word. With so many places an id, less than 1% of others are taken for ids.
+# that word. With so many places an id, each table that is full takes some 0.5% of others for ids.
 PLACES_AN_ID = 16
 BITS_AN_ID = 4
 WORD_BITS = 64

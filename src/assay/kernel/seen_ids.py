@@ -1,8 +1,9 @@
 """The ids of a file's records: a set that tells which of many are new, and marks those that a dataset has already.
 
 What is added at once becomes a sorted run. Small runs are merged when they are many; large ones lie in temporary files,
-but for 4 bytes an id that tell where to look there. A filter, 2 to 10 bytes an id, tells of nearly every new id that no
-run has it, so the runs are hardly ever asked, and the files only for an id that is there.
+but for 4 bytes an id that tell where to look there. A filter, of 4 MiB at least and 2 to 10 bytes an id where there are
+millions, tells of nearly every new id that no run has it: the runs are hardly ever asked, the files only for an id that
+is there.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +16,13 @@ from assay.kernel.id_filter import IdFilter
 from assay.kernel.identity import Ids
 from assay.kernel.sorted_ids import Halves, SortedIds, filed, halves_of, merged
 
-# To merge runs takes twice their memory for a moment, so they don't grow without end.
+# To merge runs takes twice their memory for a moment, so large ones are left alone. Each takes one of the files that a
+# process may have open, so what counts as large doubles with so many of them.
 LARGE_RUN_IDS = 1 << 19
+RUNS_TILL_LARGER = 16
+MOST_RANGES = 64
 MOST_SMALL_RUNS = 16
-FEW_LARGE_RUNS = 4
 BLOCK_IDS = 1 << 14  # what is made of so many stays in a core's cache, and in memory that is not given back
-MOST_FILES = 128  # each takes one of the files that a process may have open, and so do those made anew
 
 
 class SeenIds:
@@ -30,6 +32,7 @@ class SeenIds:
         self._large: list[SortedIds] = []
         self._small: list[SortedIds] = []
         self._marks: list[NDArray[np.bool_]] = []
+        self._to_mark: list[Ids] = []
         self._filter = IdFilter()
 
     def __len__(self) -> int:
@@ -59,19 +62,19 @@ class SeenIds:
             return
         self._filter.add(run.firsts, run.seconds)
         self._small.append(run)
-        if len(self._small) == MOST_SMALL_RUNS or sum(map(len, self._small)) >= LARGE_RUN_IDS:
+        large = LARGE_RUN_IDS << len(self._large) // RUNS_TILL_LARGER
+        if len(self._small) == MOST_SMALL_RUNS or sum(map(len, self._small)) >= large:
             whole = merged(self._small)
             self._small.clear()
-            if len(whole) < LARGE_RUN_IDS:
+            if len(whole) < large:
                 self._small.append(whole)
             else:
                 self._put_away(whole)
 
     def _put_away(self, run: SortedIds) -> None:
         """Into a temporary file, if there can be one; else it stays in memory."""
-        if len(self._large) < MOST_FILES:
-            with suppress(OSError):
-                run = filed(run)
+        with suppress(OSError):
+            run = filed(run)
         self._large.append(run)
 
     def matcher(self) -> Callable[[Ids], Ids]:
@@ -88,18 +91,29 @@ class SeenIds:
 
     def mark(self, ids: Ids) -> None:
         """Mark those of the ids that are here. Nothing is added any more from then on."""
+        self._to_mark.append(ids)
+        if sum(map(len, self._to_mark)) >= BLOCK_IDS:
+            self._mark_all()
+
+    def _mark_all(self) -> None:
+        """Those that wait: few at a time would take as long as many."""
+        ids = np.concatenate([np.empty((0, 16), np.uint8), *self._to_mark])
+        self._to_mark.clear()
         if not self._marks:
+            if not any(len(rows) for rows, _, _ in self._found_among(ids)):
+                return
             self._arrange()
             self._marks = [np.zeros(len(run), np.bool_) for run in self._runs]
         for _, at, places in self._found_among(ids):
             self._marks[at][places] = True
 
-    @property
     def marked_count(self) -> int:
+        self._mark_all()
         return sum(int(np.count_nonzero(marks)) for marks in self._marks)
 
     def is_marked(self, ids: Ids) -> NDArray[np.bool_]:
         """Which of the ids are here and marked."""
+        self._mark_all()
         found = np.zeros(len(ids), np.bool_)
         if self._marks:
             for rows, at, places in self._found_among(ids):
@@ -111,16 +125,16 @@ class SeenIds:
         return self._found(firsts, seconds, np.argsort(firsts))
 
     def _arrange(self) -> None:
-        """Before many ids are looked for: few runs, or runs made anew of which each has the ids of another range."""
-        if len(self._large) < FEW_LARGE_RUNS:
-            self._small = [merged(self._small)] if self._small else []
-            return
-        count = -(-len(self) // LARGE_RUN_IDS)
-        starts = np.arange(count, dtype=np.uint64) * np.uint64(2**64 // count)
+        """Makes the runs anew, each of the ids of another range, so that an id has to be looked for in one only."""
+        count = min(-(-len(self) // LARGE_RUN_IDS), MOST_RANGES)
+        starts = np.arange(count, dtype=np.uint64) * np.uint64((2**64 - 1) // count)
         ranges = zip(*(run.cut(starts) for run in self._runs), strict=True)
         self._large, self._small = [], []
         for run in filter(len, map(merged, ranges)):
-            self._put_away(run)
+            if count > 1:
+                self._put_away(run)
+            else:
+                self._small.append(run)
 
     def _found(self, firsts: Halves, seconds: Halves, rows: NDArray[np.int64]) -> Iterator["Found"]:
         """Those of the rows, which lead through the halves in order, whose ids are here."""
