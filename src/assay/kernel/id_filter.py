@@ -13,7 +13,7 @@ WORD_BITS = 64
 ONE, LAST_BITS = np.uint64(1), np.uint64(WORD_BITS - 1)  # a bit; of a number, to be that of a bit
 # A table that is full stays, and a larger one takes what comes then.
 FIRST_TABLE_WORDS, MOST_TABLE_WORDS = 1 << 19, 1 << 23
-GROWTH = 4
+GROWTH = 2
 
 
 class IdFilter:

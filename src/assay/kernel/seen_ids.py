@@ -1,7 +1,7 @@
 """The ids of a file's records: a set that tells which of many are new, and marks those that a dataset has already.
 
 What is added at once becomes a sorted run. Small runs are merged when they are many; large ones lie in temporary files,
-but for 4 bytes an id that tell where to look there. A filter, of 4 MiB at least and 2 to 10 bytes an id where there are
+but for 4 bytes an id that tell where to look there. A filter, of 4 MiB at least and 2 to 5 bytes an id where there are
 millions, tells of nearly every new id that no run has it: the runs are hardly ever asked, the files only for an id that
 is there.
 """
