@@ -53,7 +53,7 @@ def _set_direct(descriptor: int, is_direct: bool) -> bool:
 
 
 def _write_blocks(descriptor: int, data: memoryview) -> int:
-    """How many bytes at the start were written so: all that fill blocks, or none if the disk has larger blocks."""
+    """How many bytes at the start were written so: all that fill blocks, or fewer if the disk wants larger ones."""
     piece = _aligned_memory()
     whole = len(data) // BLOCK_BYTES * BLOCK_BYTES
     done = 0
