@@ -139,6 +139,8 @@ class SeenIds:
     def _found(self, firsts: Halves, seconds: Halves, rows: NDArray[np.int64]) -> Iterator["Found"]:
         """Those of the rows, which lead through the halves in order, whose ids are here."""
         for at, run in enumerate(self._runs):
+            if not len(rows):
+                return
             within = run.range_in(firsts[rows])
             asked = rows[within]
             if len(asked):
