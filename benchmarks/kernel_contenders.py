@@ -40,12 +40,13 @@ def prepare_assay() -> Executor:
     from assay.children import prepare_environment
     from assay.kernel import chunks, seen_ids
     from assay.kernel.memory import keep_freed_memory
+    from assay.kernel.pipelines import process_pool
 
     assert chunks
     assert seen_ids
     prepare_environment()
     keep_freed_memory()
-    pool = two_processes()
+    pool = process_pool(PROCESSES, keep_freed_memory)
     for _ in pool.map(_warm_assay, range(PROCESSES * 2)):
         pass
     return pool
@@ -53,12 +54,10 @@ def prepare_assay() -> Executor:
 
 def _warm_assay(_: int) -> None:
     from assay.kernel import fast_pass
-    from assay.kernel.memory import keep_freed_memory
     from assay.storage import direct
 
     assert fast_pass
     assert direct
-    keep_freed_memory()
     time.sleep(0.5)  # so that each process of the pool takes its share of these tasks
 
 

@@ -1,13 +1,13 @@
 """What runs chunks: any `concurrent.futures.Executor`. A pool of processes here, or a Dask cluster elsewhere."""
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass
 
 from assay.chunk_runs import prepare_child, warm_up
 from assay.config import Settings
 from assay.dask_engine import DaskExecutor
+from assay.kernel.pipelines import process_pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,8 @@ def has_lost_process(error: Exception) -> bool:
 
 
 def _open_pool(processes: int) -> Engine:
-    """A native crash on hostile input breaks the pool, not the service.
-
-    Children start from nothing: never as a fork of this process, whose threads may hold locks, nor of a server made
-    for forking, which would take as much memory as a child does, for a quicker start of the few that there are.
-    """
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=prepare_child)
+    """A native crash on hostile input breaks the pool, not the service."""
+    pool = process_pool(processes, prepare_child)
     for _ in range(processes):  # children start as tasks come in: now, not when the first job waits for them
         pool.submit(warm_up)
     children = pool._processes  # the pool forgets them when it is shut down

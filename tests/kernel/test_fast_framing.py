@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from assay.kernel import fast_framing, framing
 
 tokens = st.sampled_from(
-    [b'"', b'""', b",", b"\n", b"\r\n", b"a", b"b" * 31, b"c" * 32, "é".encode(), b"\x00", b"*", b"\x02", b'","']
+    [b'"', b'""', b",", b"\n", b"\r\n", b"a", b"b" * 63, b"c" * 64, "é".encode(), b"\x00", b"*", b"\x02", b'","']
 )
 files = st.lists(tokens, max_size=60).map(b"".join)
 

@@ -1,10 +1,9 @@
 """The offline check of a file on this machine: the same kernel as the service's, and no server."""
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ from assay.kernel.files import FileFault, ReadRange, read_header
 from assay.kernel.formats import FORMATS
 from assay.kernel.interrupts import interrupts_held_back, leave_interrupts_to_parent
 from assay.kernel.memory import keep_freed_memory
-from assay.kernel.pipelines import in_order
+from assay.kernel.pipelines import in_order, process_pool
 from assay.kernel.seen_ids import SeenIds
 from assay.kernel.write import parquet_writer, without_rows
 from assay.schema import DatasetSchema
@@ -136,9 +135,7 @@ def _checked_here(read: ReadRange, tasks: Iterable[ChunkTask]) -> Checked:
 
 def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, with_records: bool) -> Checked:
     """In the file's order. No more chunks are under way than the processes need to stay busy."""
-    # A forked child could inherit a lock that one of Arrow's threads holds, so children are started afresh.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare_child) as pool:
+    with process_pool(processes, _prepare_child) as pool:
         submitted = ((task.chunk, _submitted(pool, path, task, with_records)) for task in tasks)
         try:
             yield from in_order(submitted, at_once=processes + 1)

@@ -37,20 +37,17 @@ class FastType:
 
 
 def recognisers(schema: DatasetSchema) -> list[Recogniser]:
-    return [_recogniser(at, field, schema.strict) for at, field in enumerate(schema.fields)]
+    return [FAST_TYPES[field.type].recogniser(at, field.constraints) for at, field in enumerate(schema.fields)]
 
 
-def _recogniser(at: int, field: Field, strict: bool) -> Recogniser:
-    fast = FAST_TYPES[field.type]
-    kinds = fast.kinds if field.is_required(strict) else (ABSENT, *fast.kinds)
-    allowed = sum(1 << kind for kind in kinds)
-    recognise = fast.recogniser(at, field.constraints)
+def allowed_kinds(schema: DatasetSchema) -> NDArray[np.int64]:
+    """For each field the kinds that its value may have, as bits."""
+    return np.array([_kind_bits(field, schema.strict) for field in schema.fields], np.int64)
 
-    def recognise_field(data: Bytes, spans: Spans) -> Values | None:
-        known.mark_kinds(spans, at, allowed)
-        return recognise(data, spans)
 
-    return recognise_field
+def _kind_bits(field: Field, strict: bool) -> int:
+    kinds = FAST_TYPES[field.type].kinds
+    return sum(1 << kind for kind in (kinds if field.is_required(strict) else (ABSENT, *kinds)))
 
 
 def _text(at: int, constraints: Constraints) -> Recogniser:

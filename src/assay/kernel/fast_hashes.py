@@ -17,7 +17,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from assay.kernel import identity
-from assay.kernel.fast_bytes import Bytes, data_pointer
+from assay.kernel.fast_blocks import data_pointer
+from assay.kernel.fast_bytes import Bytes
 from assay.kernel.fast_compile import compiled
 from assay.kernel.fast_spans import Numbers, Words
 

@@ -16,12 +16,13 @@ from assay.kernel.doubts import Doubts
 from assay.kernel.fast_bytes import Bytes
 from assay.kernel.fast_columns import text_columns, value_column
 from assay.kernel.fast_csv import walk_rows
-from assay.kernel.fast_fields import Recogniser, Values, recognisers
+from assay.kernel.fast_fields import Recogniser, Values, allowed_kinds, recognisers
 from assay.kernel.fast_hashes import content_hashes
 from assay.kernel.fast_json import walk_lines
 from assay.kernel.fast_keys import new_keys
 from assay.kernel.fast_nested import new_nest
 from assay.kernel.fast_spans import ABSENT, STRING, SUSPECT, Numbers, Spans, new_spans
+from assay.kernel.fast_values import mark_kinds
 from assay.kernel.framing import Frames
 from assay.schema import DatasetSchema
 
@@ -74,7 +75,8 @@ def recognise(
     """The records that are surely valid, of those `among` which to look; and what is in doubt in others of them."""
     whole = np.frombuffer(data, np.uint8)
     spans = new_spans(len(frames), len(schema.fields), side_bytes=len(data))
-    values, doubtful = _read(whole, frames, spans, WALKS[format](schema, header or ()), recognisers(schema))
+    walk = WALKS[format](schema, header or ())
+    values, doubtful = _read(whole, frames, spans, walk, recognisers(schema), allowed_kinds(schema))
     rows = np.flatnonzero((spans.status != SUSPECT) & among)
     texts = [at for at, found in enumerate(values) if found is None]
     text_column = dict(zip(texts, text_columns(whole, spans, texts, rows), strict=True))
@@ -86,7 +88,7 @@ def recognise(
 
 
 def _read(
-    data: Bytes, frames: Frames, spans: Spans, walk: Walk, fields: list[Recogniser]
+    data: Bytes, frames: Frames, spans: Spans, walk: Walk, fields: list[Recogniser], allowed: Numbers
 ) -> tuple[list[Values | None], Numbers]:
     """Walks the records, batch by batch, and reads their fields.
 
@@ -101,16 +103,16 @@ def _read(
             starts=spans.starts[rows], lengths=spans.lengths[rows], kinds=spans.kinds[rows], status=spans.status[rows]
         )
         walk(data, part, seen, first)
-        is_doubtful = np.zeros(seen.kinds.shape, np.bool_)
-        values: list[Values | None] = []
-        for at, recognise_field in enumerate(fields):
-            status = seen.status.copy()
-            values.append(recognise_field(data, seen._replace(status=status)))
-            is_doubtful[:, at] = status != seen.status
-        pairs = np.argwhere(is_doubtful)
-        seen.status[pairs[:, 0]] = SUSPECT
-        doubtful.append(np.add(pairs, (first, 0)))
-        batches.append(values)
+        marks = np.empty((len(fields), len(part)), np.uint8)
+        mark_kinds(seen, allowed, marks)
+        recognised = zip(fields, marks, strict=True)
+        batches.append([recognise_field(data, seen._replace(status=status)) for recognise_field, status in recognised])
+        worst = np.maximum.reduce(marks)
+        in_doubt = np.flatnonzero(worst != seen.status)
+        pairs = np.argwhere(marks[:, in_doubt].T)
+        pairs[:, 0] = in_doubt[pairs[:, 0]] + first
+        doubtful.append(pairs)
+        seen.status[:] = worst
     columns = [None if found[0] is None else np.concatenate(found) for found in zip(*batches, strict=True)]
     return columns, np.concatenate(doubtful)
 

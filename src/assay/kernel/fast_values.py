@@ -9,24 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.kernel.fast_bytes import Bytes, as_integer
+from assay.kernel.fast_bytes import Bytes, as_integer, skip_host, skip_url
 from assay.kernel.fast_compile import compiled, inlined
 from assay.kernel.fast_keys import Keys, lookup
 from assay.kernel.fast_nested import OPEN_BRACE, OPEN_BRACKET, Nest, is_digit, walk_container, walk_scalar
-from assay.kernel.fast_spans import ABSENT, CELL, SUSPECT, Spans, source_of
-
-# Printable ASCII but for <>"\\, and bytes beyond ASCII that can't be part of a white space character.
-URL_BYTES = np.array(
-    [(0x20 < c < 0x7F and c not in b'<>"\\') or (c >= 0x80 and c not in (0xC2, 0xE1, 0xE2, 0xE3)) for c in range(256)]
-)
+from assay.kernel.fast_spans import ABSENT, CELL, SUSPECT, Numbers, Spans, source_of
 
 
 @compiled
-def mark_kinds(spans: Spans, field: int, allowed: int) -> None:
-    """Suspects a row whose value is of a kind that isn't among the bits `allowed`."""
-    for row in range(spans.status.size):
-        if not allowed >> spans.kinds[row, field] & 1:
-            spans.status[row] = SUSPECT
+def mark_kinds(spans: Spans, allowed: Numbers, marks: Bytes) -> None:
+    """Fills in a status, [field, row], for each value of a row: suspect if its kind isn't among the bits `allowed`."""
+    for field in range(allowed.size):
+        for row in range(spans.status.size):
+            fine = allowed[field] >> spans.kinds[row, field] & 1
+            marks[field, row] = spans.status[row] if fine else SUSPECT
 
 
 @compiled
@@ -86,8 +82,7 @@ def after_host(source: Bytes, i: int, end: int) -> int:
     """A host of ASCII letters, digits, dots, dashes, underscores, with a port of at most four digits."""
     if i >= end or not is_word(source[i]):
         return -1
-    while i < end and (is_word(source[i]) or source[i] == 0x2E or source[i] == 0x2D or source[i] == 0x5F):
-        i += 1
+    i = skip_host(source, i, end)
     if i < end and source[i] == 0x3A:
         i += 1
         first = i
@@ -125,9 +120,8 @@ def is_url(source: Bytes, start: int, end: int, endings: Bytes) -> bool:
         i = after_host(source, i, end)
     if i < 0 or (i < end and source[i] != 0x2F and source[i] != 0x3F and source[i] != 0x23):
         return False
-    for k in range(i, end):
-        if not URL_BYTES[source[k]]:
-            return False
+    if skip_url(source, i, end) < end:
+        return False
     if endings.shape[0] == 0:
         return True
     path_end = i

@@ -49,7 +49,7 @@ def ids_of_parquet(source: object) -> Ids:
 
 
 def ids_of_open_parquet(file: pq.ParquetFile) -> Ids:
-    column = file.read(columns=["datapoint_id"]).column(0)
+    column = file.read(columns=["datapoint_id"], use_threads=False).column(0)
     if column.num_chunks == 1:
         return _ids_of_array(column.chunk(0))
     return np.concatenate([_ids_of_array(chunk) for chunk in column.chunks] or [np.empty((0, 16), np.uint8)])

@@ -1,12 +1,36 @@
 """Work for an engine, piece after piece: a bounded number under way, results in the order of the pieces."""
 
+import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, wait
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from contextlib import suppress
+from typing import Any, TypeVar
+
+# A chunk's line ends go to a process through a pipe, and its ids come back through one. Where they don't fit into it
+# (Linux gives it 64 KiB), the process waits until this one gets round to reading.
+PIPE_BYTES = 1024 * 1024
 
 Label = TypeVar("Label")
 Result = TypeVar("Result")
+
+
+def process_pool(processes: int, initializer: Callable[[], None]) -> ProcessPoolExecutor:
+    """A pool whose children start from nothing.
+
+    Never as a fork of this process, whose threads may hold locks, nor of a server made for forking, which would take as
+    much memory as a child does, for a quicker start of the few that there are.
+    """
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=initializer)
+    queues: tuple[Any, ...] = (pool._call_queue, pool._result_queue)  # type: ignore[attr-defined]  # of no type
+    # Linux alone can do it, and may refuse.
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        for queue in queues:
+            fcntl.fcntl(queue._writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return pool
 
 
 def in_order(pieces: Iterable[tuple[Label, Future[Result]]], *, at_once: int) -> Iterator[tuple[Label, Result]]:

@@ -21,7 +21,7 @@ from assay.kernel.sorted_ids import Halves, SortedIds, filed, halves_of, merged
 LARGE_RUN_IDS = 1 << 19
 RUNS_TILL_LARGER = 16
 MOST_RANGES = 64
-MOST_SMALL_RUNS = 16
+MOST_SMALL_RUNS = 32
 BLOCK_IDS = 1 << 14  # what is made of so many stays in a core's cache, and in memory that is not given back
 
 
