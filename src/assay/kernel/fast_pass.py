@@ -103,15 +103,15 @@ def _read(
             starts=spans.starts[rows], lengths=spans.lengths[rows], kinds=spans.kinds[rows], status=spans.status[rows]
         )
         walk(data, part, seen, first)
-        marks = np.empty((len(fields), len(part)), np.uint8)
+        marks = np.empty((len(fields), len(part)), np.uint8)  # [field, row]: a status for each value
         mark_kinds(seen, allowed, marks)
-        recognised = zip(fields, marks, strict=True)
-        batches.append([recognise_field(data, seen._replace(status=status)) for recognise_field, status in recognised])
+        pairs = zip(fields, marks, strict=True)
+        batches.append([recognise_field(data, seen._replace(status=status)) for recognise_field, status in pairs])
         worst = np.maximum.reduce(marks)
         in_doubt = np.flatnonzero(worst != seen.status)
-        pairs = np.argwhere(marks[:, in_doubt].T)
-        pairs[:, 0] = in_doubt[pairs[:, 0]] + first
-        doubtful.append(pairs)
+        found = np.argwhere(marks[:, in_doubt].T)
+        found[:, 0] = in_doubt[found[:, 0]] + first
+        doubtful.append(found)
         seen.status[:] = worst
     columns = [None if found[0] is None else np.concatenate(found) for found in zip(*batches, strict=True)]
     return columns, np.concatenate(doubtful)
