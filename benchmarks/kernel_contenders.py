@@ -97,6 +97,8 @@ def _assay_chunk(path: Path, folder: Path, task: Any) -> tuple[Any, int]:
         file.seek(task.chunk.offset)
         result = check_chunk(file.read(task.chunk.length), task)
     for name, table in (("part", result.table), ("rejections", result.rejections)):
+        if not len(table):
+            continue
         with (folder / f"{name}-{task.chunk.index}.parquet").open("xb", buffering=0) as file:
             write_new_file(file.fileno(), parquet_bytes(table))
     return result.ids, result.rejected_count
@@ -215,7 +217,8 @@ def _write(folder: Path, start: int, columns: list[list[object]], faults: list[t
         ("rejections", pa.table({"at": [at for at, _ in faults], "reason": [reason for _, reason in faults]})),
     ):
         path = folder / f"{name}-{start}.parquet"
-        pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=False)
+        if len(table):
+            pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=False)
 
 
 def pydantic_judge(is_csv: bool) -> Callable[[Any], Any]:
