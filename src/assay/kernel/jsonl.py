@@ -113,13 +113,17 @@ _ESCAPE = re.compile(
 )
 _CONSTANT = re.compile(rb"-?(?:NaN|Infinity)\b")
 _WORDS = (b"true", b"false", b"null")
+_WORD_STARTS = re.compile(rb"[tfn]")
+_TOO_SHORT = "the record ends too soon"
+_MISSPELLED = "misspelled true, false or null"
 _BARE_WORD = re.compile(rb"[ \t\r\n]*(?=[tfn])")
 
 
 def _malformed(record: bytes, message: str) -> Fault:
     said = _SAID.fullmatch(message)
     if said is None or "surrogate" in said[1]:
-        lone = next((escape.start() for escape in _ESCAPE.finditer(record) if escape[2]), None)
+        escapes = _ESCAPE.finditer(record) if b"\\" in record else ()
+        lone = next((escape.start() for escape in escapes if escape[2]), None)
         what, position = _too_short(record) if lone is None else ("lone surrogate", lone)
     elif said[1] == "invalid character":
         what, position = _invalid_character(record, int(said[2]))
@@ -131,26 +135,29 @@ def _malformed(record: bytes, message: str) -> Fault:
 
 def _too_short(record: bytes) -> tuple[str, int]:
     """msgspec counts the letters of a word before it looks at them: `{"a":no}` lacks one by its count."""
-    try:
-        _decode_members(record + b"   ")
-    except msgspec.DecodeError as error:
-        said = _SAID.fullmatch(str(error))
-        if said is not None and said[1] == "invalid character":
-            what, start = _invalid_character(record, int(said[2]))
-            if not any(word.startswith(record[start:].rstrip()) for word in _WORDS):
-                return what, start
-    return "the record ends too soon", len(record)
+    if _WORD_STARTS.search(record, len(record) - 4):
+        try:
+            _decode_members(record + b"   ")
+        except msgspec.DecodeError as error:
+            said = _SAID.fullmatch(str(error))
+            if said is not None and said[1] == "invalid character":
+                what, start = _invalid_character(record, int(said[2]))
+                if not any(word.startswith(record[start:].rstrip()) for word in _WORDS):
+                    return what, start
+    return _TOO_SHORT, len(record)
 
 
 def _invalid_character(record: bytes, position: int) -> tuple[str, int]:
     """The commonest of them said more plainly. In a string only a control character is invalid."""
     if bare_word := _BARE_WORD.match(record):  # only here msgspec's position stands behind the word
-        return "misspelled true, false or null", bare_word.end()
+        return _MISSPELLED, bare_word.end()
     start = position - record[:position].endswith(b"-")
     if _CONSTANT.match(record, start):
         return "NaN and Infinity are not JSON", start
-    if record[position : position + 1] < b" ":
+    if position >= len(record):  # after a minus
+        return _TOO_SHORT, len(record)
+    if record[position] < 0x20:
         return "control character", position
     if record[:position].endswith((b"t", b"f", b"n")):
-        return "misspelled true, false or null", position - 1
+        return _MISSPELLED, position - 1
     return "invalid character", position
