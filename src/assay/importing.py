@@ -168,21 +168,14 @@ def _chunks(
 
 
 def _maybe_known(seen: SeenIds, known_ids: Iterable[Callable[[], Ids]]) -> Iterator[Ids]:
-    """For each batch of known ids, those that the file may have too."""
+    """For each batch of known ids, those that the file may have too. Threads read, and this one compares: it takes as
+    long as the reading, and where several threads do both, they mostly wait for each other."""
     with ThreadPoolExecutor(ID_READERS) as readers:
-
-        def reading() -> Iterator[tuple[None, Future[Ids]]]:
-            candidates = None  # what it needs is not made for a dataset without records
-            for read in known_ids:
-                candidates = candidates or seen.matcher()
-                yield None, readers.submit(_read_and_match, read, candidates)
-
-        for _, ids in in_order(reading(), at_once=ID_READERS + 1):
-            yield ids
-
-
-def _read_and_match(read: Callable[[], Ids], candidates: Callable[[Ids], Ids]) -> Ids:
-    return candidates(read())
+        reading = ((None, readers.submit(read)) for read in known_ids)
+        candidates = None  # what it needs is not made for a dataset without records
+        for _, ids in in_order(reading, at_once=ID_READERS + 1):
+            candidates = candidates or seen.matcher()
+            yield candidates(ids)
 
 
 def _with_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor, *, at_once: int) -> Iterator[_Part]:
