@@ -1,6 +1,6 @@
 """The fast pass gives what the exact pass gives, record by record: verdicts, values, ids, reasons.
 
-Runs for some seconds with the same files each time; `make fuzz` runs it for an hour with new ones.
+Runs for a minute with the same files each time; `make fuzz` runs it for an hour with new ones.
 """
 
 import os
@@ -20,7 +20,7 @@ from assay.kernel.formats import FORMATS
 from kernel.hostile import Chance, csv_header, csv_record, jsonl_record, made_schema
 from kernel.runs import fields_schema
 
-SECONDS = float(os.environ.get("ASSAY_FUZZ_SECONDS", "25"))
+SECONDS = float(os.environ.get("ASSAY_FUZZ_SECONDS", "60"))
 FIRST_SEED = int(os.environ.get("ASSAY_FUZZ_SEED", "0"))
 DATASET_ID = UUID("0190a5d0-7c3e-7c3e-8c3e-0123456789ab")
 NEVER = 1 << 60
