@@ -23,7 +23,7 @@ from assay.schema import DatasetSchema
 from assay.storage.base import Storage
 
 ID_READERS = 4
-"""Threads that read the dataset's ids: they wait for the storage, and numpy lets go of the interpreter."""
+"""Threads that read the dataset's ids, a file each: they wait for the storage, and Arrow lets go of the interpreter."""
 
 
 class UploadDamaged(Exception):
@@ -173,9 +173,11 @@ def _maybe_known(seen: SeenIds, known_ids: Iterable[Callable[[], Ids]]) -> Itera
     with ThreadPoolExecutor(ID_READERS) as readers:
         reading = ((None, readers.submit(read)) for read in known_ids)
         candidates = None  # what it needs is not made for a dataset without records
-        for _, ids in in_order(reading, at_once=ID_READERS + 1):
+        for _, ids in in_order(reading, at_once=ID_READERS):
             candidates = candidates or seen.matcher()
-            yield candidates(ids)
+            maybe_here = candidates(ids)
+            del ids  # not kept until the next ones are there: a file may have a million
+            yield maybe_here
 
 
 def _with_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor, *, at_once: int) -> Iterator[_Part]:

@@ -1,6 +1,5 @@
 """How work gets to the processes of a pool, and how its results come back."""
 
-import fcntl
 import sys
 
 import pytest
@@ -12,6 +11,9 @@ BYTES_OF_IDS = 400_000  # of a chunk of usual records
 
 def nothing():
     pass
+
+
+fcntl = pytest.importorskip("fcntl")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the size of a pipe can be set on Linux only")

@@ -1,6 +1,6 @@
 """Sixty-four bytes at once: comparisons of vectors, made as LLVM's own instructions, and copies of memory.
 
-Each function reads a whole block from an index on, and doesn't look whether it is there: `fast_bytes` does.
+Nothing here looks whether the bytes are there, a whole block of them from an index on: whoever calls it does.
 """
 
 from collections.abc import Callable

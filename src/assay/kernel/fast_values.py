@@ -59,12 +59,6 @@ def mark_empty_identifiers(data: Bytes, spans: Spans, field: int) -> None:
 
 
 @inlined
-def is_word(c: int) -> bool:
-    lower = c | 0x20
-    return 0x61 <= lower <= 0x7A or is_digit(c)
-
-
-@inlined
 def after_scheme(source: Bytes, i: int, end: int) -> int:
     if end - i < 8:
         return -1
@@ -79,10 +73,12 @@ def after_scheme(source: Bytes, i: int, end: int) -> int:
 
 @inlined
 def after_host(source: Bytes, i: int, end: int) -> int:
-    """A host of ASCII letters, digits, dots, dashes, underscores, with a port of at most four digits."""
-    if i >= end or not is_word(source[i]):
-        return -1
+    """A host of ASCII letters, digits, dots, dashes, underscores, one of the first two to begin with; then perhaps a
+    port of at most four digits."""
+    first = i
     i = skip_host(source, i, end)
+    if i == first or source[first] == 0x2D or source[first] == 0x2E or source[first] == 0x5F:
+        return -1
     if i < end and source[i] == 0x3A:
         i += 1
         first = i

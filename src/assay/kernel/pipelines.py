@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 # A chunk's line ends go to a process through a pipe, and its ids come back through one. Where they don't fit into it
 # (Linux gives it 64 KiB), the process waits until this one gets round to reading.
-PIPE_BYTES = 1024 * 1024
+# Not more than it takes: past 64 MiB in all, Linux gives the user's other programs smaller pipes.
+PIPE_BYTES = 512 * 1024
 
 Label = TypeVar("Label")
 Result = TypeVar("Result")
@@ -23,12 +24,12 @@ def process_pool(processes: int, initializer: Callable[[], None]) -> ProcessPool
     """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=initializer)
-    queues: tuple[Any, ...] = (pool._call_queue, pool._result_queue)  # type: ignore[attr-defined]  # of no type
+    inside: Any = pool  # what is of no type
     # Linux alone can do it, and may refuse.
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
 
-        for queue in queues:
+        for queue in (inside._call_queue, inside._result_queue):
             fcntl.fcntl(queue._writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return pool
 
