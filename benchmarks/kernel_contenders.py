@@ -8,6 +8,7 @@ the clock runs. A package is imported where it is used.
 import csv
 import io
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -25,12 +26,6 @@ SMALL_SHARE = 50
 
 Counts = tuple[int, int]
 """Accepted and rejected; -1 where the contender doesn't tell."""
-
-
-def two_processes() -> ProcessPoolExecutor:
-    import multiprocessing
-
-    return ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
 
 
 # Assay
@@ -134,7 +129,7 @@ def run_duckdb(connection: Any, path: Path, folder: Path) -> Counts:
 
 
 def prepare_loop() -> Executor:
-    pool = two_processes()
+    pool = ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
     for _ in pool.map(_warm_loop, range(PROCESSES * 2)):
         pass
     return pool

@@ -6,14 +6,13 @@ import pytest
 
 from assay.kernel.pipelines import process_pool
 
+fcntl = pytest.importorskip("fcntl")
+
 BYTES_OF_IDS = 400_000  # of a chunk of usual records
 
 
 def nothing():
     pass
-
-
-fcntl = pytest.importorskip("fcntl")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the size of a pipe can be set on Linux only")

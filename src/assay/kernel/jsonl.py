@@ -135,16 +135,18 @@ def _malformed(record: bytes, message: str) -> Fault:
 
 def _too_short(record: bytes) -> tuple[str, int]:
     """msgspec counts the letters of a word before it looks at them: `{"a":no}` lacks one by its count."""
-    if _WORD_STARTS.search(record, len(record) - 4):
-        try:
-            _decode_members(record + b"   ")
-        except msgspec.DecodeError as error:
-            said = _SAID.fullmatch(str(error))
-            if said is not None and said[1] == "invalid character":
-                what, start = _invalid_character(record, int(said[2]))
-                if not any(word.startswith(record[start:].rstrip()) for word in _WORDS):
-                    return what, start
-    return _TOO_SHORT, len(record)
+    too_short = _TOO_SHORT, len(record)
+    if not _WORD_STARTS.search(record, len(record) - 4):
+        return too_short
+    try:
+        _decode_members(record + b"   ")
+    except msgspec.DecodeError as error:
+        said = _SAID.fullmatch(str(error))
+        if said is not None and said[1] == "invalid character":
+            what, start = _invalid_character(record, int(said[2]))
+            if not any(word.startswith(record[start:].rstrip()) for word in _WORDS):
+                return what, start
+    return too_short
 
 
 def _invalid_character(record: bytes, position: int) -> tuple[str, int]:
