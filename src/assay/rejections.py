@@ -4,6 +4,7 @@ A reason never quotes the record beyond a key's name or a position: a report may
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 RAW_FIELD = "_raw"
@@ -67,7 +68,9 @@ class Fault(NamedTuple):
     reason: str
 
 
+@lru_cache(maxsize=4096, typed=True)  # to word one takes longer than to judge a value, and most come again and again
 def fault(field: str, code: str, **parameters: object) -> Fault:
+    """The parameters are those in the code's template."""
     return Fault(field, code, REJECTION_CODES[code].template.format(**parameters))
 
 

@@ -22,6 +22,11 @@ def test_reason_is_the_template_filled():
     )
 
 
+def test_limits_that_are_equal_are_each_worded_as_they_are_written():
+    for limit, words in ((1, "1"), (1.0, "1.0"), (True, "True")):
+        assert fault("n", "below_minimum", limit=limit).reason == f"Value must be at least {words}"
+
+
 def test_key_is_shown_on_one_line_and_cut_to_128_characters():
     assert quoted_key("a.b c") == "a.b c"
     assert quoted_key("a\nb\x1b[31m") == "a�b�[31m"

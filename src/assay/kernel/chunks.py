@@ -133,7 +133,7 @@ def plan_chunks(
         while len(ends := _ends(block, at, framing, is_last, most_lines - lines)):
             fitting = ends[: np.searchsorted(ends, at + chunk_bytes - chunk.length, side="right")]
             if len(fitting):
-                records = len(framing.lines(block, at, fitting))
+                records = framing.count(block, at, fitting)
                 line_ends.append(fitting + (chunk.length - at))
                 end = int(fitting[-1])
                 chunk, lines, at = _longer(chunk, end - at, records), lines + len(fitting), end

@@ -37,14 +37,17 @@ def judge_doubts(
     rows: list[int] = []
     faults: list[Fault] = []
     unsettled: set[int] = set()
+    known: dict[tuple[int, bytes], Fault | None] = {}  # what is wrong with a column is often the same in many records
     places = (doubts.rows, doubts.fields, doubts.starts, doubts.stops)
     for row, field, start, stop in zip(*(each.tolist() for each in places), strict=True):
         judge = judges[field]
         found = None
         if 0 <= start < stop:
-            value = judge.parse(value_of(data[start:stop]))
-            if isinstance(value, Refused):
-                found = judge.faults[value.code]
+            place = field, data[start:stop]
+            if place not in known:
+                value = judge.parse(value_of(place[1]))
+                known[place] = judge.faults[value.code] if isinstance(value, Refused) else None
+            found = known[place]
         elif start == stop >= 0:
             found = judge.missing
         if found is None:

@@ -1,6 +1,7 @@
 """What a walk over records leaves behind: where each value stands, of what kind it is, and whom to trust."""
 
 import mmap
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -27,13 +28,13 @@ class Spans(NamedTuple):
     lengths: NDArray[np.int32]
     kinds: Bytes
     status: Bytes
-    side: Bytes  # values that don't stand in the data as they are: escapes and doubled quotes undone
+    side: Bytes  # values that don't stand in the data as they are: escapes and doubled quotes undone; `side_memory`
     side_view: Bytes  # the same memory, read-only, as the data are
     side_used: Numbers  # [0]
 
 
 def new_spans(rows: int, fields: int, side_bytes: int) -> Spans:
-    side = fresh_bytes(side_bytes)
+    side = side_memory(side_bytes)
     side_view = side.view()
     side_view.flags.writeable = False
     return Spans(
@@ -47,8 +48,19 @@ def new_spans(rows: int, fields: int, side_bytes: int) -> Spans:
     )
 
 
-def fresh_bytes(size: int) -> Bytes:
-    """Memory of its own from the system, so that what is never written to costs nothing; `size` is at least 1."""
+_kept = threading.local()
+
+
+def side_memory(size: int) -> Bytes:
+    """At least so many bytes, at least 1, and the same ones at this thread's next call: for one chunk at a time."""
+    if not hasattr(_kept, "side") or len(_kept.side) < size:
+        _kept.side = _fresh_bytes(size)
+    side: Bytes = _kept.side
+    return side
+
+
+def _fresh_bytes(size: int) -> Bytes:
+    """Memory of its own from the system, so that what is never written to costs nothing."""
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     return np.frombuffer(mmap.mmap(-1, size, **private), np.uint8)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Offsets = NDArray[np.int64]
 
-LF, CR, QUOTE, COMMA = b'\n\r",'
+LF, CR, SPACE, QUOTE, COMMA = b'\n\r ",'
 JSON_SPACE = b" \t\r\n"
 
 # Compiled code that does the same; used where it was loaded for other reasons.
@@ -234,6 +234,13 @@ class Framing:
     end: Callable[[bytes, int], tuple[int, bytes]]
     lines: Callable[[bytes, int, Offsets], Frames]
     blank: bytes
+
+    def count(self, data: bytes, start: int, ends: Offsets) -> int:
+        """How many records `lines` would give; quicker, as most lines show by their first byte that they are one."""
+        starts = np.append(start, ends[:-1])
+        if (np.frombuffer(data, np.uint8)[starts] > SPACE).all():
+            return len(ends)
+        return len(self.lines(data, start, ends))
 
     def frames(self, data: bytes) -> Frames:
         """All records of data that begin and end with whole ones; the last may lack its line end."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.kernel.sorted_ids import Halves
+from assay.kernel.sorted_ids import Halves, SortedIds
 
 # Blocked Bloom filters (Putze, Sanders, Singler 2007): an id's first half tells its word, its second half some bits of
 # that word. With so many places an id, each table that is full takes some 0.5% of others for ids.
@@ -23,16 +23,21 @@ class IdFilter:
         self._tables: list[Halves] = []
         self._room = 0
 
-    def add(self, firsts: Halves, seconds: Halves) -> None:
-        """The ids with these halves, quickest in order."""
-        if len(firsts) > self._room:
-            words = min(len(self._tables[-1]) * GROWTH, MOST_TABLE_WORDS) if self._tables else FIRST_TABLE_WORDS
-            while words * WORD_BITS < len(firsts) * PLACES_AN_ID:
-                words *= GROWTH
-            self._tables.append(np.zeros(words, np.uint64))
-            self._room = words * WORD_BITS // PLACES_AN_ID
-        np.bitwise_or.at(self._tables[-1], _words(self._tables[-1], firsts), _bits(seconds))
-        self._room -= len(firsts)
+    def add(self, ids: SortedIds) -> None:
+        if len(ids) > self._room:
+            size = min(len(self._tables[-1]) * GROWTH, MOST_TABLE_WORDS) if self._tables else FIRST_TABLE_WORDS
+            while size * WORD_BITS < len(ids) * PLACES_AN_ID:
+                size *= GROWTH
+            self._tables.append(np.zeros(size, np.uint64))
+            self._room = size * WORD_BITS // PLACES_AN_ID
+        table = self._tables[-1]
+        words, bits = _words(table, ids.firsts), _bits(ids.seconds)
+        table[words] = table.take(words) | bits
+        # Of ids that share a word, and are neighbours, only the last is there yet. To add all of them as these few are
+        # takes three times as long.
+        shared = np.flatnonzero(words[1:] == words[:-1])
+        np.bitwise_or.at(table, words[shared], bits[shared])
+        self._room -= len(ids)
 
     def may_have(self, firsts: Halves, seconds: Halves) -> NDArray[np.bool_]:
         """False for each that was surely never added."""

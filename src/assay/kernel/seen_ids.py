@@ -60,7 +60,7 @@ class SeenIds:
         """A run of ids that are in no other."""
         if not len(run):
             return
-        self._filter.add(run.firsts, run.seconds)
+        self._filter.add(run)
         self._small.append(run)
         large = LARGE_RUN_IDS << len(self._large) // RUNS_TILL_LARGER
         if len(self._small) == MOST_SMALL_RUNS or sum(map(len, self._small)) >= large:

@@ -100,12 +100,17 @@ def _writer(sink: object, first: pa.Table, **sizes: int) -> pq.ParquetWriter:
 def repeating_columns(table: pa.Table) -> list[str]:
     """The names of the text columns of whose first values less than half are distinct."""
     sample = table.slice(0, SAMPLE_ROWS)
-    limit = sample.num_rows * REPEATS_WITHIN_SAMPLE
+    limit = int(sample.num_rows * REPEATS_WITHIN_SAMPLE)
     return [
         field.name
         for field, column in zip(sample.schema, sample.columns, strict=True)
-        if _is_text(field.type) and len(column.unique()) <= limit
+        if _is_text(field.type) and _has_at_most(limit, column)
     ]
+
+
+def _has_at_most(limit: int, column: pa.ChunkedArray) -> bool:
+    """So many distinct values. Where nothing repeats, the first few show it."""
+    return all(len(values.unique()) <= limit for values in (column.slice(0, limit + 1), column))
 
 
 def _is_text(arrow_type: pa.DataType) -> bool:
