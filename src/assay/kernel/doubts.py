@@ -6,6 +6,7 @@ with a fault costs a fraction of what it costs to read all of it again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from assay.kernel.columns import Rejected
 from assay.kernel.framing import Offsets
 from assay.kernel.judge import FieldJudge
 from assay.rejections import Fault
+
+KNOWN_VALUES = 4096  # what is wrong with a column is often the same in many records
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,19 @@ def judge_doubts(
     rows: list[int] = []
     faults: list[Fault] = []
     unsettled: set[int] = set()
-    known: dict[tuple[int, bytes], Fault | None] = {}  # what is wrong with a column is often the same in many records
+
+    @lru_cache(maxsize=KNOWN_VALUES)
+    def fault_of(field: int, value: bytes) -> Fault | None:
+        parsed = judges[field].parse(value_of(value))
+        return judges[field].faults[parsed.code] if isinstance(parsed, Refused) else None
+
     places = (doubts.rows, doubts.fields, doubts.starts, doubts.stops)
     for row, field, start, stop in zip(*(each.tolist() for each in places), strict=True):
-        judge = judges[field]
         found = None
         if 0 <= start < stop:
-            place = field, data[start:stop]
-            if place not in known:
-                value = judge.parse(value_of(place[1]))
-                known[place] = judge.faults[value.code] if isinstance(value, Refused) else None
-            found = known[place]
+            found = fault_of(field, data[start:stop])
         elif start == stop >= 0:
-            found = judge.missing
+            found = judges[field].missing
         if found is None:
             unsettled.add(row)
         else:
