@@ -1,6 +1,8 @@
 """Ctrl-C, and readers that go away: how a command ends, what it leaves behind, and what it says of that."""
 
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -92,3 +94,16 @@ def test_reader_that_goes_away_ends_the_command_quietly(
         assert popen.stderr.read() == b""
         popen.stderr.close()
         assert popen.wait(30) == 141
+
+
+def test_ctrl_c_when_all_is_said_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    """While Python itself ends, which takes a tenth of a second."""
+    script = """
+import atexit, os, signal
+from assay.__main__ import run
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+run()
+"""
+    ran = subprocess.run([sys.executable, "-c", script, "--version"], env=environ_of(), capture_output=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (-signal.SIGINT, b"")
+    assert ran.stdout.startswith(b"assay, version")
