@@ -6,7 +6,8 @@ import pyarrow as pa
 
 KEPT_BYTES = 32 * 1024 * 1024  # the most that the C library takes, for one block
 KEPT_AT_END_BYTES = 64 * 1024 * 1024  # what a chunk takes and frees at the end of the heap, again and again
-RETURNED_BYTES = 256 * 1024  # more than a block of a local file, and what the planner makes of it
+# More than a block of a mebibyte, of an upload that comes in or a file that the planner reads, and what is made of it.
+RETURNED_BYTES = 1536 * 1024
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -26,8 +27,10 @@ def return_freed_memory() -> None:
     """For a process that holds much for long, in blocks that grow: what it frees goes back to the system at once.
 
     By default glibc raises the size from which it does so with each large block that is freed, and keeps the gaps.
+    Blocks that come and go all the time are below that size: to clear new pages for each of them took most of the time
+    of an upload.
     """
-    _set_thresholds(mapped=RETURNED_BYTES, trimmed=8 * RETURNED_BYTES)
+    _set_thresholds(mapped=RETURNED_BYTES, trimmed=4 * RETURNED_BYTES)
 
 
 def _set_thresholds(*, mapped: int, trimmed: int) -> None:

@@ -137,7 +137,7 @@ class LocalStorage:
     """`Storage` in the folder `root`, which `open_local` prepares; besides it, what the upload route needs."""
 
     # In a core's cache while it is looked at, and in memory that is not given back to the system after each block.
-    scan_bytes = 240 * 1024
+    scan_bytes = 1024 * 1024
 
     root: Path
     signing_key: bytes = field(repr=False)
