@@ -184,7 +184,9 @@ def _with_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor
     """The parts with the rows, too, that the dataset has already, whose ids are marked."""
     reading = ((each, engine.submit(read_part_ids, storage_url, each.part)) for each in found.parts)
     for each, ids in in_order(reading, at_once=at_once):
-        repeated = np.union1d(each.repeated, np.flatnonzero(seen.is_marked(ids)))
+        is_repeated = seen.is_marked(ids)
+        is_repeated[each.repeated] = True
+        repeated = np.flatnonzero(is_repeated)
         found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(repeated) - len(each.repeated))
         yield _Part(each.part, repeated)
 
