@@ -3,7 +3,7 @@
 A line is the join of texts that are made for whole columns, so the bytes of the joined column are the lines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 # RFC 8259 lets these stand in no string as they are.
 _CONTROLS = {chr(code): f"\\u{code:04x}" for code in range(0x20)} | {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ANY_CONTROL = r"[\x00-\x1f]"
+_NEEDS_ESCAPES = r'["\\\x00-\x1f]'
 
 # https://owasp.org/www-community/attacks/CSV_Injection; what is a plain number stays one. Quotes keep no cell whole
 # where lines are split at `;` or tabs: they count at the beginning of a cell only, and these cells begin elsewhere.
@@ -46,11 +46,22 @@ def _json_values(column: pa.Array, is_json: bool) -> pa.Array:
 
 
 def _escaped(column: pa.Array) -> pa.Array:
+    return _with_changed(column, pc.match_substring_regex(column, _NEEDS_ESCAPES), _escaped_all)
+
+
+def _escaped_all(column: pa.Array) -> pa.Array:
     escaped = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
-    if pc.any(pc.match_substring_regex(escaped, _ANY_CONTROL)).as_py():
-        for control, escape in _CONTROLS.items():
-            escaped = pc.replace_substring(escaped, control, escape)
+    for control, escape in _CONTROLS.items():
+        escaped = pc.replace_substring(escaped, control, escape)
     return escaped
+
+
+def _with_changed(column: pa.Array, is_changed: pa.Array, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """The column with these values changed: usually few, and to change all of them would take many times as long."""
+    is_changed = pc.fill_null(is_changed, False)
+    if not pc.any(is_changed).as_py():
+        return column
+    return pc.replace_with_mask(column, is_changed, change(column.filter(is_changed)))
 
 
 def _json_text(key: str) -> str:
@@ -87,11 +98,11 @@ def _defused(cells: pa.Array) -> pa.Array:
 
 
 def _quoted(cells: pa.Array) -> pa.Array:
-    needs_quotes = pc.match_substring_regex(cells, _NEEDS_QUOTES)
-    if not pc.any(needs_quotes).as_py():
-        return cells
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(cells, '"', '""'), '"', "")
-    return pc.if_else(needs_quotes, quoted, cells)
+    return _with_changed(cells, pc.match_substring_regex(cells, _NEEDS_QUOTES), _quoted_all)
+
+
+def _quoted_all(cells: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise('"', pc.replace_substring(cells, '"', '""'), '"', "")
 
 
 def _text(column: pa.Array) -> pa.Array:
