@@ -28,7 +28,7 @@ class Spans(NamedTuple):
     lengths: NDArray[np.int32]
     kinds: Bytes
     status: Bytes
-    side: Bytes  # values that don't stand in the data as they are: escapes and doubled quotes undone; `side_memory`
+    side: Bytes  # values that don't stand in the data as they are, escapes and doubled quotes undone: in `side_memory`
     side_view: Bytes  # the same memory, read-only, as the data are
     side_used: Numbers  # [0]
 
