@@ -145,8 +145,6 @@ def _checked_in_pool(path: Path, tasks: Iterable[ChunkTask], processes: int, *, 
                 "Try again with fewer processes or smaller chunks.",
                 code=ErrorCode.ENGINE_UNAVAILABLE,
             ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _submitted(pool: Executor, path: Path, task: ChunkTask, with_records: bool) -> Future[ChunkResult]:
