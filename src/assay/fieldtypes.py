@@ -240,7 +240,7 @@ def json_from_text(text: str) -> Parsed:
 
 def is_json(text: str) -> bool:
     """RFC 8259, nested at most `MAX_NESTING` levels."""
-    if text.count("[") + text.count("{") > MAX_NESTING and is_nested_deeper(text, MAX_NESTING):
+    if is_nested_deeper(text, MAX_NESTING):
         return False
     try:
         _read_any(text)
@@ -254,6 +254,10 @@ _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOT
 
 def is_nested_deeper(text: str, limit: int) -> bool:
     """Whether brackets outside strings are nested more than `limit` levels; right for any text, JSON or not."""
+    if limit > 0 and text.find("{", 1) < 0 and "[" not in text:  # this takes a quarter of the time that counting takes
+        return False
+    if text.count("[") + text.count("{") <= limit:
+        return False
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         if token[0] in ("[", "{"):

@@ -50,7 +50,7 @@ def read_members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
         text = record.decode()
     except UnicodeDecodeError as error:
         return fault(RAW_FIELD, "invalid_utf8", position=error.start)
-    if _has_many_brackets(record) and is_nested_deeper(text, MAX_NESTING):
+    if is_nested_deeper(text, MAX_NESTING):
         return fault(RAW_FIELD, "nested_too_deeply", limit=MAX_NESTING)
     try:
         members = _decode_members(record)
@@ -66,12 +66,6 @@ def read_members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
         if repeated is not None:
             return fault(RAW_FIELD, "repeated_key", key=quoted_key(repeated))
     return members
-
-
-def _has_many_brackets(record: bytes) -> bool:
-    if record.find(b"{", 1) < 0 and b"[" not in record:  # this takes a quarter of the time that counting takes
-        return False
-    return record.count(b"{") + record.count(b"[") > MAX_NESTING
 
 
 def _kind(message: str) -> str:
