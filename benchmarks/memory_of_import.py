@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def report(job: dict[str, Any], peaks: dict[str, tuple[int, ...]], *, size_bytes: int, seconds: float) -> None:
-    print(f"{job['filename']}: {size_bytes / MB:,.0f} MB, {job['status']} in {seconds:.0f} s, upload included")
+    print(f"{job['filename']}: {size_bytes / MB:,.0f} MB, {job['status']} in {seconds:.1f} s, upload included")
     counts = ", ".join(f"{name} {job.get(f'{name}_count', 0):,}" for name in ("accepted", "duplicate", "rejected"))
     print(f"  {counts}")
     for name, sizes in peaks.items():

@@ -18,7 +18,7 @@ from assay.jobs import INLINE_ERRORS, Counts, NewPart, Outcome, RecordError, Rej
 from assay.kernel.chunks import Chunk, ChunkTask, plan_chunks
 from assay.kernel.identity import Ids
 from assay.kernel.pipelines import in_order
-from assay.kernel.seen_ids import SeenIds
+from assay.kernel.seen_ids import MANY_IDS, SeenIds
 from assay.schema import DatasetSchema
 from assay.storage.base import Storage
 
@@ -183,12 +183,26 @@ def _maybe_known(seen: SeenIds, known_ids: Iterable[Callable[[], Ids]]) -> Itera
 def _with_known(found: _Found, seen: SeenIds, storage_url: str, engine: Executor, *, at_once: int) -> Iterator[_Part]:
     """The parts with the rows, too, that the dataset has already, whose ids are marked."""
     reading = ((each, engine.submit(read_part_ids, storage_url, each.part)) for each in found.parts)
-    for each, ids in in_order(reading, at_once=at_once):
-        is_repeated = seen.is_marked(ids)
-        is_repeated[each.repeated] = True
-        repeated = np.flatnonzero(is_repeated)
-        found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(repeated) - len(each.repeated))
-        yield _Part(each.part, repeated)
+    for batch in _batches(in_order(reading, at_once=at_once)):
+        sizes = [len(ids) for _, ids in batch]
+        is_marked = seen.is_marked(np.concatenate([ids for _, ids in batch]))
+        for (each, _), is_repeated in zip(batch, np.split(is_marked, np.cumsum(sizes)[:-1]), strict=True):
+            is_repeated[each.repeated] = True
+            repeated = np.flatnonzero(is_repeated)
+            found.counts = replace(found.counts, duplicate=found.counts.duplicate + len(repeated) - len(each.repeated))
+            yield _Part(each.part, repeated)
+
+
+def _batches(parts: Iterable[tuple[_Part, Ids]]) -> Iterator[list[tuple[_Part, Ids]]]:
+    """The parts and their ids, `MANY_IDS` at a time."""
+    batch: list[tuple[_Part, Ids]] = []
+    for part in parts:
+        batch.append(part)
+        if sum(len(ids) for _, ids in batch) >= MANY_IDS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _without_repeated(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from assay import importing
 from assay.jobs import Counts, Import, State
 from worker.bench import Bench, csv_of, jsonl_of
 from worker.faults import wait_for_the_gate
@@ -49,7 +50,11 @@ def test_duplicates_within_a_file_are_accepted_counted_and_not_written(bench: Be
     assert bench.ages(dataset_id) == [1, 2, *range(10, 900)]
 
 
-def test_duplicates_across_files_are_accepted_counted_and_not_written(bench: Bench) -> None:
+@pytest.mark.parametrize("many", [importing.MANY_IDS, 60], ids=["of all parts at once", "of a part or two at a time"])
+def test_duplicates_across_files_are_accepted_counted_and_not_written(
+    bench: Bench, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "MANY_IDS", many)
     dataset_id = bench.make_dataset()
     first, second = [bench.upload(dataset_id, csv_of(ages)) for ages in (range(1, 400), range(300, 500))]
     ends = bench.done(first, second)
