@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from assay.chunk_runs import prepare_child, warm_up
 from assay.config import Settings
 from assay.dask_engine import DaskExecutor
+from assay.kernel.interrupts import interrupts_held_back
 from assay.kernel.pipelines import process_pool
 
 
@@ -45,8 +46,9 @@ def has_lost_process(error: Exception) -> bool:
 def _open_pool(processes: int) -> Engine:
     """A native crash on hostile input breaks the pool, not the service."""
     pool = process_pool(processes, prepare_child)
-    for _ in range(processes):  # children start as tasks come in: now, not when the first job waits for them
-        pool.submit(warm_up)
+    with interrupts_held_back():
+        for _ in range(processes):  # children start as tasks come in: now, not when the first job waits for them
+            pool.submit(warm_up)
     children = pool._processes  # the pool forgets them when it is shut down
 
     def kill() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.server import HANDLED_SIGNALS
 
 from assay.config import Settings, option_of, variable_of
 from assay.errors import ErrorCode, Invalid
@@ -55,7 +56,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
 
 def work(settings: Settings, *, say: Callable[[str], None]) -> None:
     """Work on jobs until SIGTERM or Ctrl-C, without serving the API."""
-    signal.signal(signal.SIGTERM, _exit_in_order)
+    _at_first_signal(_exit_in_order)
     with open_services(settings):
         say("Assay's worker is ready.")
         # Not for ever: a signal that the system hands to another thread is acted on when this one wakes next.
@@ -63,7 +64,22 @@ def work(settings: Settings, *, say: Callable[[str], None]) -> None:
             time.sleep(SIGNAL_SECONDS)
 
 
-def _exit_in_order(_signal: int, _frame: object) -> None:
+def _at_first_signal(act: Callable[[], None]) -> None:
+    """What SIGTERM or Ctrl-C does. Whoever sends another wants the end at once, whatever is still being put away: it
+    comes as by a power cut, while an exception in the midst of that would be told of as a fault of the service.
+    """
+
+    def answer(_signal: int, _frame: object) -> None:
+        for number in HANDLED_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        act()
+
+    for number in HANDLED_SIGNALS:
+        signal.signal(number, answer)
+
+
+def _exit_in_order() -> None:
+    """As an exception, so that what is open gets closed."""
     raise SystemExit(0)
 
 
@@ -83,10 +99,21 @@ class _Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whichever
 
 
 class _Server(uvicorn.Server):
-    """Says when it accepts connections and when it stops to: the library has no other hooks for that."""
+    """Says when it accepts connections and when it stops to: the library has no other hooks for that.
+
+    Nor does it raise the signal that ended it again, as the library does, which at times makes an error of it.
+    """
 
     on_ready: Callable[[], None]
     on_stopping: Callable[[], None]
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        _at_first_signal(self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -101,8 +128,7 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C. `say` gets what the person who started it must see: the token, the address."""
     listener = _listen(settings)
-    # As an exception, so that what is open gets closed: at start-up, and when the server, once down, hands it on.
-    signal.signal(signal.SIGTERM, _exit_in_order)
+    _at_first_signal(_exit_in_order)
     with listener, open_services(settings) as services:
         first_token = bootstrap(services.db, token_text=settings.bootstrap_token)
         if first_token is not None and not settings.bootstrap_token:

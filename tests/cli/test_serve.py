@@ -104,6 +104,27 @@ def test_interrupt_ends_it_in_order(tmp_path: Path) -> None:
         assert "Traceback" not in process.output()
 
 
+def test_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
+        family = descendants(process.id)
+        host, _, port = address_of(process).removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"POST /session HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nto")  # and no more
+            process.send(signal.SIGINT)
+            wait_until(lambda: not is_taken(host, int(port)), what="the server takes no more")
+            process.send(signal.SIGINT)
+            assert process.wait(1), "it does not wait for the request"
+        assert process.popen is not None
+        assert process.popen.returncode == -signal.SIGINT
+        assert "Traceback" not in process.output()
+        wait_until(lambda: not any(is_alive(member) for member in family), what="no process of it is left", seconds=5)
+
+
+def is_taken(host: str, port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex((host, port)) == 0
+
+
 def test_sigterm_right_after_the_start_ends_it_in_order(tmp_path: Path) -> None:
     process = server(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN)
     process.start()

@@ -25,19 +25,24 @@ def other_thread() -> Iterator[threading.Thread]:
 
 
 @pytest.mark.usefixtures("other_thread")
-def test_an_interrupt_counts_at_the_end_of_the_block() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_counts_at_the_end_of_the_block(number: signal.Signals) -> None:
     reached = []
 
     def interrupted() -> None:
         with interrupts_held_back():
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             time.sleep(0.05)
             reached.append("the end")
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert reached == ["the end"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert reached == ["the end"]
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
     with interrupts_held_back():
         pass  # and it counts once
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, which reaches a command and its children at once: the command alone answers to it."""
+"""Ctrl-C, which reaches a command and its children at once: the command alone answers to it. And SIGTERM."""
 
 import signal
 import threading
@@ -9,38 +9,40 @@ from types import FrameType
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """For starting a child: an interrupt in the block counts at its end, so that no child is left half started.
+    """For starting a child: an interrupt in the block counts at its end, so that no child is left half started, and so
+    does SIGTERM.
 
     A child that is started in the block is not interrupted until `leave_interrupts_to_parent` has run there.
     """
-    with _signal_noted_for_later(), _signal_blocked():
+    with _noted_for_later(signal.SIGINT, signal.SIGTERM), _interrupts_blocked():
         yield
 
 
 @contextmanager
-def _signal_noted_for_later() -> Iterator[None]:
+def _noted_for_later(*numbers: signal.Signals) -> Iterator[None]:
     """Blocking alone doesn't do: another thread may take the signal, and Python then interrupts the main one."""
-    answer = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or answer is None:
+    answers = {number: signal.getsignal(number) for number in numbers}
+    if threading.current_thread() is not threading.main_thread() or None in answers.values():
         yield
         return
-    noted = False
+    noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal noted
-        noted = True
+        noted.append(number)
 
-    signal.signal(signal.SIGINT, note)
+    for number in numbers:
+        signal.signal(number, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, answer)
+        for number, answer in answers.items():
+            signal.signal(number, answer)
         if noted:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(noted[0])
 
 
 @contextmanager
-def _signal_blocked() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     """A child inherits what is blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
