@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from kernel_chart import draw
-from kernel_contenders import CONTENDERS, SMALL_SHARE, descendants
+from kernel_contenders import CONTENDERS, SMALL_SHARE
 from kernel_data import made_file
+from process_tree import tree_bytes
 
 HERE = Path(__file__).parent
 YARDSTICK = "DuckDB COPY"
@@ -95,25 +96,13 @@ def run_one(name: str, path: Path, small_path: Path, *, watched: bool) -> Measur
         }
 
 
-def tree_bytes(root: int) -> int:
-    """The memory of a process and its descendants; pages that they share are counted once."""
-    total = 0
-    try:
-        for process in (root, *descendants(root)):
-            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # one of them has just ended
-    return total
-
-
 def report(folder: Path, results: dict[Key, list[Measured]], options: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [summary(key, runs, results) for key, runs in results.items()]
     table = [
         f"{options.records:,} records, {options.rounds} rounds, {os.cpu_count()} cores. Seconds are medians, from a "
         f"warm start; ratios are medians of each round's ratio to {YARDSTICK}. "
+        "Assay gives each record an id and finds repeats; of the others only msgspec with ids does. "
         "Frictionless writes nothing, and is given a fiftieth of the file, its time taken fifty times. A contender "
         "that is missing can't read the file.",
         "",

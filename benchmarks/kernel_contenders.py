@@ -13,12 +13,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from kernel_data import FIELDS, SCHEMA
+from process_tree import cpu_seconds
 
 CHUNK_BYTES = 16 * 1024 * 1024  # of the loops
 PROCESSES = 2
@@ -146,12 +147,21 @@ def _warm_loop(_: int) -> None:
     time.sleep(0.5)
 
 
-def loop(name: str) -> Callable[[Executor, Path, Path], Counts]:
+def loop(name: str, *, with_ids: bool = False) -> Callable[[Executor, Path, Path], Counts]:
+    """`with_ids`: each record gets an id of its content and its place in the file, and repeats are found by a set, as
+    Assay does and as whoever loads files again and again has to."""
+
     def run(pool: Executor, path: Path, folder: Path) -> Counts:
         ranges = _ranges(path)
-        jobs = [pool.submit(_loop_range, name, path, folder, *bounds) for bounds in ranges]
-        counts = [job.result() for job in jobs]
-        return sum(accepted for accepted, _ in counts), sum(rejected for _, rejected in counts)
+        jobs = [pool.submit(_loop_range, name, path, folder, *bounds, with_ids) for bounds in ranges]
+        accepted = rejected = 0
+        seen: set[bytes] = set()
+        for job in jobs:
+            accepted_here, rejected_here, ids = job.result()
+            seen.update(ids)
+            accepted, rejected = accepted + accepted_here, rejected + rejected_here
+        assert len(seen) == (accepted if with_ids else 0), "the bench's records are all different"
+        return accepted, rejected
 
     return run
 
@@ -177,14 +187,21 @@ def _end_of_row(window: bytes) -> int:
     return found.end() - 1
 
 
-def _loop_range(name: str, path: Path, folder: Path, start: int, end: int) -> Counts:
+def _loop_range(
+    name: str, path: Path, folder: Path, start: int, end: int, with_ids: bool
+) -> tuple[int, int, list[bytes]]:
+    from xxhash import xxh3_128_digest
+
     with path.open("rb") as file:
         file.seek(start)
         data = file.read(end - start)
-    judge = JUDGES[name](path.suffix == ".csv")
+    is_csv = path.suffix == ".csv"
+    judge = JUDGES[name](is_csv)
     columns: list[list[object]] = [[] for _ in FIELDS]
     faults: list[tuple[int, str]] = []
-    for number, record in enumerate(_csv_records(data, start) if path.suffix == ".csv" else data.splitlines()):
+    ids: list[bytes] = []
+    places: list[int] = []
+    for number, record in enumerate(_csv_records(data, start) if is_csv else data.splitlines()):
         try:
             values = judge(record)
         except Exception as error:  # noqa: BLE001  # each library has its own
@@ -192,8 +209,12 @@ def _loop_range(name: str, path: Path, folder: Path, start: int, end: int) -> Co
             continue
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-    _write(folder, start, columns, faults)
-    return len(columns[0]), len(faults)
+        if with_ids:
+            ids.append(xxh3_128_digest("\0".join(record.values()).encode() if isinstance(record, dict) else record))
+            places.append(start + number)
+    accepted = dict(zip(FIELDS, columns, strict=True))
+    _write(folder, start, {"id": ids, "place": places, **accepted} if with_ids else accepted, faults)
+    return len(columns[0]), len(faults), ids
 
 
 def _csv_records(data: bytes, start: int) -> Iterator[dict[str, str]]:
@@ -203,12 +224,12 @@ def _csv_records(data: bytes, start: int) -> Iterator[dict[str, str]]:
     return csv.DictReader(text, FIELDS)
 
 
-def _write(folder: Path, start: int, columns: list[list[object]], faults: list[tuple[int, str]]) -> None:
+def _write(folder: Path, start: int, accepted: Mapping[str, Sequence[object]], faults: list[tuple[int, str]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     for name, table in (
-        ("part", pa.table(dict(zip(FIELDS, columns, strict=True)))),
+        ("part", pa.table(dict(accepted))),
         ("rejections", pa.table({"at": [at for at, _ in faults], "reason": [reason for _, reason in faults]})),
     ):
         path = folder / f"{name}-{start}.parquet"
@@ -348,28 +369,12 @@ CONTENDERS: dict[str, tuple[Callable[[], Any], Callable[[Any, Path, Path], Count
     "DuckDB COPY": (prepare_duckdb, run_duckdb),
     "Assay": (prepare_assay, run_assay),
     "msgspec": (prepare_loop, loop("msgspec")),
+    "msgspec with ids": (prepare_loop, loop("msgspec", with_ids=True)),
     "orjson + jsonschema-rs": (prepare_loop, loop("orjson + jsonschema-rs")),
     "pydantic": (prepare_loop, loop("pydantic")),
     "pandera on Polars": (prepare_polars, run_pandera),
     "Frictionless": (prepare_frictionless, run_frictionless),
 }
-
-
-def cpu_seconds(root: int) -> float:
-    """The processor time that a process and its descendants, all still alive, have used."""
-    ticks = 0
-    for process in (root, *descendants(root)):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def descendants(root: int) -> list[int]:
-    found = [root]
-    for process in found:
-        for task in Path(f"/proc/{process}/task").glob("*/children"):
-            found += map(int, task.read_text().split())
-    return found[1:]
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
-from kernel_contenders import cpu_seconds
 from kernel_data import SCHEMA, made_file
+from process_tree import cpu_seconds
 
 from assay.config import Settings
 from assay.engines import open_engine
