@@ -48,6 +48,7 @@ GROUPS = {
     "engines": "worker",
     "dask_engine": "worker",
     "plans": "worker",
+    "sweeper": "worker",
     "worker": "worker",
     "children": "edge",
     "opening": "edge",
@@ -72,7 +73,7 @@ MAY_IMPORT = {
     "offline": {"pure", "kernel", "client"},
 }
 # The finer points: what these modules and groups alone may do.
-READERS_OF_CONFIG = {"plans", "web.app", "web.services", "worker", "engines"}  # and the edge
+READERS_OF_CONFIG = {"sweeper", "plans", "web.app", "web.services", "worker", "engines"}  # and the edge
 READERS_OF_ENVIRONMENT = {"children", "config", "storage.base", "storage.s3", "client_transport"}  # and commands
 WRITERS = {"appending", "compacting", "operations", "worker", "db"}
 PURE_OF_CLIENT = {"errors", "wire"}

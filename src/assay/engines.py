@@ -1,7 +1,8 @@
 """What runs chunks: any `concurrent.futures.Executor`. A pool of processes here, or a Dask cluster elsewhere."""
 
+import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
 from assay.chunk_runs import prepare_child, warm_up
@@ -10,17 +11,23 @@ from assay.dask_engine import DaskExecutor
 from assay.kernel.interrupts import interrupts_held_back
 from assay.kernel.pipelines import process_pool
 
+# A piece is a few seconds' work at most. While it hangs, its job, and all that wait for the process, would for ever.
+STUCK_SECONDS = 600.0
+
 
 @dataclass(frozen=True, eq=False)
 class Engine:
     """An executor and how it ends. `end`, as often as one likes, returns soon: what has not begun never will, what has
-    may yet finish. `kill` ends what is still running after that. An engine that `is_lost` takes nothing any more.
+    may yet finish. `kill` ends what is still running. An engine that `is_lost` takes nothing any more. `is_stuck` is to
+    be asked every few seconds: whether it has been at one piece for so long that a process of it must hang. (A cluster
+    may have other work, so of one nobody can tell.)
     """
 
     executor: Executor
     end: Callable[[], None]
     kill: Callable[[], None]
     is_lost: Callable[[], bool]
+    is_stuck: Callable[[], bool] = lambda: False
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -58,7 +65,26 @@ def _open_pool(processes: int) -> Engine:
     def end() -> None:
         pool.shutdown(wait=False, cancel_futures=True)
 
-    return Engine(pool, end=end, kill=kill, is_lost=lambda: bool(pool._broken))
+    return Engine(pool, end=end, kill=kill, is_lost=lambda: bool(pool._broken), is_stuck=_Watch(pool).is_stuck)
+
+
+class _Watch:
+    """Sees for how long a pool, which takes what comes in its order, has been at the piece that it is at longest."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pending = pool._pending_work_items  # by ascending number
+        self._oldest: int | None = None
+        self._seconds = 0.0
+        self._asked_at = time.monotonic()
+
+    def is_stuck(self) -> bool:
+        now = time.monotonic()
+        # Time in which nobody asked, as when all of this was paused, tells nothing.
+        passed, self._asked_at = min(now - self._asked_at, STUCK_SECONDS / 10), now
+        oldest = next(iter(list(self._pending)), None)
+        self._seconds = self._seconds + passed if oldest is not None and oldest == self._oldest else 0.0
+        self._oldest = oldest
+        return self._seconds > STUCK_SECONDS
 
 
 def _open_dask(address: str) -> Engine:

@@ -3,6 +3,7 @@
 Plain values in and out; nothing here sees a request. Reading and writing of files happens outside the transactions.
 """
 
+import logging
 import re
 from collections.abc import Collection
 from contextlib import suppress
@@ -15,12 +16,14 @@ from assay.db import datasets, jobs, leases, migrating, tokens
 from assay.db.datasets import Dataset, NewDataset
 from assay.db.engine import BOOTSTRAP_LOCK, Database, WriteTransaction, take_turn
 from assay.db.tokens import NewToken, Role, Token
-from assay.errors import Conflict, ErrorCode, Invalid, NotFound
+from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.fileformats import FILE_FORMATS, format_of_filename
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Import, Kind, Lease, NewImport, State
 from assay.schema import DatasetSchema, parse_schema, schema_to_json
 from assay.storage.base import Storage
+
+log = logging.getLogger("assay.operations")
 
 DEFAULT_WORKSPACE = "default"
 MAX_FILENAME_CHARACTERS = 255
@@ -322,11 +325,16 @@ def return_lapsed(db: Database) -> int:
         lapsed = leases.list_lapsed(tx)
     returned = 0
     for lease in lapsed:
-        with db.write() as tx:
-            # Since it was listed, its worker may have shown that it lives, or have ended it, which is as good.
-            if leases.hold_lapsed(tx, lease):
-                lose_attempt(tx, lease, reason=f"The worker of attempt {lease.attempt} fell silent.")
-                returned += 1
+        try:
+            with db.write() as tx:
+                # Since it was listed, its worker may have shown that it lives, or have ended it, which is as good.
+                if leases.hold_lapsed(tx, lease):
+                    lose_attempt(tx, lease, reason=f"The worker of attempt {lease.attempt} fell silent.")
+                    returned += 1
+        except AssayError:
+            raise
+        except Exception:  # the others' workers fell silent, too
+            log.exception("import %s can't be given back by a fault of the service", lease.job.id)
     return returned
 
 

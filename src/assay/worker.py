@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,22 +25,21 @@ from assay.jobs import Counts, Kind, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
 from assay.log import telling_of
 from assay.migrating import migrate
-from assay.operations import expire_imports, lose_attempt, make_wait, notice_uploads, return_lapsed
+from assay.operations import lose_attempt, make_wait
 from assay.plans import import_plan, migration_sources
 from assay.reading import OLD_FILES_STAY_FOR, read_known_ids
 from assay.storage.base import Storage
-from assay.storage.local import LocalStorage
-from assay.sweeping import sweep_attempt, sweep_files
+from assay.sweeper import Sweeper
+from assay.sweeping import sweep_attempt
 from assay.tracing import attempt_span
 
 log = logging.getLogger("assay.worker")
 
 JOBS_AT_ONCE = 4
-SWEEP_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
 STOP_SECONDS = 10.0
-# An upload that goes straight to an object store shows only when it is whole, and a URL is checked when it begins.
-REMOTE_UPLOAD_GRACE = timedelta(hours=1)
+KILLED_SECONDS = 2.0
+STOPPED = "The worker was stopped."
 DAMAGED = {
     Kind.IMPORT: "The stored upload is not what was uploaded: {}. Upload the file again.",
     Kind.MIGRATION: "A stored upload is not what was uploaded, so the records stay as they were; {}.",
@@ -79,24 +78,20 @@ class Worker:
         self._is_stopping = threading.Event()
         self._has_stopped = threading.Event()
         self._stop_deadline = math.inf
-        self._last_outage = -math.inf
         self._wake = threading.Event()
         self._slots = threading.Semaphore(JOBS_AT_ONCE)
-        self._job_threads = ThreadPoolExecutor(JOBS_AT_ONCE, thread_name_prefix="assay-job")
-        self._threads = [
-            threading.Thread(target=target, name=f"assay-{name}", daemon=True)
-            for name, target in (("claim", self._claim_jobs), ("sweep", self._sweep))
-        ]
+        self._sweeper = Sweeper(db, storage, settings, wake=self.nudge)
+        self._claimer = threading.Thread(target=self._claim_jobs, name="assay-claim", daemon=True)
         self._heartbeat = threading.Thread(target=self._beat, name="assay-heartbeat", daemon=True)
 
     def start(self) -> None:
         """Raises `Unavailable` when the engine can't be reached."""
         if self._db.is_remote:
             # There may have been an outage just now, whose end the other workers have yet to see.
-            self._last_outage = time.monotonic()
+            self._sweeper.note_outage()
         self._shared_engine()
-        for thread in (*self._threads, self._heartbeat):
-            thread.start()
+        for each in (self._claimer, self._sweeper, self._heartbeat):
+            each.start()
 
     def nudge(self) -> None:
         """There may be a new job: look now, not at the next poll."""
@@ -106,20 +101,34 @@ class Worker:
         """End within seconds: no new claims, unfinished jobs back in line, the engine's processes ended."""
         self._stop_deadline = time.monotonic() + STOP_SECONDS
         self._is_stopping.set()
+        self._sweeper.stop()
         self._wake.set()
         with self._engine_lock, self._runs_lock:
             engines = {engine for engine in (self._engine, *(run.engine for run in self._runs)) if engine is not None}
         for engine in engines:
             engine.end()
-        for thread in self._threads:
-            thread.join(max(0.0, self._stop_deadline - time.monotonic()))
+        for each in (self._claimer, self._sweeper):
+            each.join(max(0.0, self._stop_deadline - time.monotonic()))
         while self._runs and time.monotonic() < self._stop_deadline:
             time.sleep(0.02)
         for engine in engines:
             engine.kill()
-        self._job_threads.shutdown(wait=True)
+        self._let_go_of_the_rest()
         self._has_stopped.set()
         self._heartbeat.join(STOP_SECONDS)
+
+    def _let_go_of_the_rest(self) -> None:
+        """A thread that still waits, as for a storage that does not answer, can't be ended; its job goes to others."""
+        give_up_at = time.monotonic() + KILLED_SECONDS
+        while self._runs and time.monotonic() < give_up_at:
+            time.sleep(0.02)
+        with self._runs_lock:
+            left = list(self._runs)
+        for run in left:
+            job = run.lease.job
+            log.warning("import %s attempt %d is left in the midst of something", job.id, job.attempt)
+            self._give_back(run, STOPPED)
+            run.is_lost.set()
 
     def _claim_jobs(self) -> None:
         while not self._is_stopping.is_set():
@@ -130,7 +139,8 @@ class Worker:
                 self._wake.wait(self._settings.poll_seconds)
                 self._wake.clear()
             else:
-                self._job_threads.submit(self._run_and_release, run)
+                name = f"assay-job-{run.lease.job.id}"
+                threading.Thread(target=self._run_and_release, args=(run,), name=name, daemon=True).start()
 
     def _claim(self) -> _Run | None:
         if self._is_stopping.is_set():
@@ -143,7 +153,7 @@ class Worker:
                     running_limit=self._settings.running_jobs_per_workspace,
                 )
         except AssayError as error:
-            self._last_outage = time.monotonic()
+            self._sweeper.note_outage()
             log.warning("can't claim a job now: %s", error)
             return None
         except Exception:
@@ -163,6 +173,8 @@ class Worker:
             ids = {"dataset_id": str(job.dataset_id), "job_id": str(job.id)}
             with telling_of(**ids, attempt=job.attempt), attempt_span(job.kind.value, ids, attempt=job.attempt):
                 self._run(run)
+        except Exception:
+            log.exception("import %s can't be ended by a fault of the service; its lease will lapse", job.id)
         finally:
             with self._runs_lock:
                 self._runs.discard(run)
@@ -188,6 +200,7 @@ class Worker:
         finally:
             if run.engine is not None and run.engine is not self._engine:
                 run.engine.end()
+                run.engine.kill()
             if not is_committed:
                 self._clean_up(run)
 
@@ -205,7 +218,7 @@ class Worker:
         if isinstance(error, LeaseLostError | Conflict):
             log.warning("import %s attempt %d lost its lease; nothing is written", job.id, job.attempt)
         elif self._is_stopping.is_set():
-            self._give_back(run, "The worker was stopped.")
+            self._give_back(run, STOPPED)
         elif isinstance(error, Unavailable) and error.code is ErrorCode.STORAGE_DAMAGED:
             log.error("import %s: %s", job.id, error)
             self._fail(run, error.message)
@@ -331,20 +344,24 @@ class Worker:
         self._write(run, lambda tx: lose_attempt(tx, run.lease, reason=reason))
 
     def _beat(self) -> None:
-        """Extend the leases of all jobs in hand; goes on while a stopping worker gives them back.
+        """Extend the leases of all jobs in hand, and end what hangs; goes on while a stopping worker gives them back.
 
         While the database can't be reached nobody else gets the jobs either, so they are not given up for that.
         """
         while not self._has_stopped.wait(self._settings.lease_seconds / 4):
             with self._runs_lock:
                 runs = [run for run in self._runs if not run.is_lost.is_set()]
-            try:
-                for run in runs:
+            for run in runs:
+                try:
                     self._extend(run)
-            except Unavailable:
-                self._last_outage = time.monotonic()
-            except Exception:
-                log.exception("the heartbeat failed by a fault of the service")
+                except Unavailable:
+                    self._sweeper.note_outage()
+                except Exception:
+                    log.exception("the heartbeat failed by a fault of the service")
+            for engine in {self._engine, *(run.engine for run in runs)}:
+                if engine is not None and engine.is_stuck():
+                    log.error("a checking process hangs: the engine's processes are ended, which costs an attempt")
+                    engine.kill()
 
     def _extend(self, run: _Run) -> None:
         try:
@@ -352,26 +369,3 @@ class Worker:
                 leases.extend_lease(tx, run.lease, by=timedelta(seconds=self._settings.lease_seconds))
         except Conflict:
             run.is_lost.set()
-
-    def _sweep(self) -> None:
-        while not self._is_stopping.is_set():
-            try:
-                self._sweep_once()
-            except AssayError as error:
-                log.warning("the sweep has to wait: %s", error)
-            except Exception:
-                log.exception("the sweep failed by a fault of the service")
-            # A lapsed lease is to be noticed within half of its length.
-            self._is_stopping.wait(min(SWEEP_SECONDS, self._settings.lease_seconds / 2))
-
-    def _sweep_once(self) -> None:
-        settings, moved = self._settings, 0
-        # After an outage of the database all leases have lapsed: their workers get the time to show that they live.
-        if time.monotonic() - self._last_outage > settings.lease_seconds:
-            moved += return_lapsed(self._db)
-        grace = timedelta(0) if isinstance(self._storage, LocalStorage) else REMOTE_UPLOAD_GRACE
-        moved += expire_imports(self._db, self._storage, max_bytes=settings.max_upload_bytes, grace=grace)
-        moved += notice_uploads(self._db, self._storage, max_bytes=settings.max_upload_bytes)
-        if moved:
-            self._wake.set()
-        sweep_files(self._db, self._storage)

@@ -78,6 +78,16 @@ def test_form_that_breaks_off_leaves_no_import_waiting(quiet_desk: Desk) -> None
     assert list(quiet_desk.services.storage.list(f"datasets/{dataset_id}/uploads")) == []
 
 
+@pytest.mark.parametrize("count", [1, 30])
+def test_form_with_more_than_a_form_has_is_refused(quiet_desk: Desk, count: int) -> None:
+    dataset_id = quiet_desk.caller.make_dataset(schema=AGES)
+    head = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
+    fields = [f'{head}"field {number}"\r\n\r\n{"x" * (70_000 // count)}\r\n' for number in range(count)]
+    body = "".join(fields).encode() + form_body(form_token_of(quiet_desk), ages_csv(1))
+    assert send(quiet_desk, dataset_id, body, piece=1000).status_code == 413
+    assert states(quiet_desk, dataset_id) == []
+
+
 @pytest.mark.parametrize("name", ["", "ages.txt", "x" * 300 + ".csv"])
 def test_file_name_that_can_not_be_taken_is_refused(quiet_desk: Desk, name: str) -> None:
     dataset_id = quiet_desk.caller.make_dataset(schema=AGES)

@@ -162,12 +162,31 @@ def test_end_of_an_import_is_sent_signed(near: Caller, services: Services, recei
     assert "body" not in delivery
 
 
-def test_import_that_waits_for_a_schema_is_told_of(near: Caller, services: Services, receiver: Receiver) -> None:
+def test_import_that_waits_for_a_schema_is_told_of_and_so_is_its_end(
+    near: Caller, services: Services, receiver: Receiver
+) -> None:
     create(near, receiver.url)
-    import_id = near.upload(near.make_dataset(), b"age\n1\n")
+    dataset_id = near.make_dataset()
+    import_id = near.upload(dataset_id, b"age\n1\n")
     assert send_all(services) == 1
-    told = json.loads(receiver.received[0].body)
-    assert (told["type"], told["data"]["import_id"]) == ("import.pending_schema", import_id)
+    cancel_import(services.db, UUID(dataset_id), UUID(import_id))
+    assert send_all(services) == 1
+    told = [json.loads(received.body) for received in receiver.received]
+    assert [each["type"] for each in told] == ["import.pending_schema", "import.failed"]
+    assert {each["data"]["import_id"] for each in told} == {import_id}
+
+
+def test_endpoint_with_many_deliveries_does_not_hold_up_another(
+    near: Caller, services: Services, receiver: Receiver
+) -> None:
+    create(near, f"{receiver.url}/many")
+    for _ in range(5):
+        end_an_import(near, services)
+    create(near, f"{receiver.url}/few")
+    end_an_import(near, services)
+    for _ in range(3):
+        assert send_next(services.db, private_networks=True)
+    assert sorted(received.path for received in receiver.received) == ["/hook/few", "/hook/many", "/hook/many"]
 
 
 def test_receiver_verifies_what_is_sent_with_the_public_library(busy_services: Services, receiver: Receiver) -> None:

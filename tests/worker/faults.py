@@ -66,6 +66,12 @@ def wait_for_the_gate(chunk: StoredChunk) -> ChunkOutcome:
     return outcome
 
 
+def hang_once_in_mid_file(chunk: StoredChunk) -> ChunkOutcome:
+    if chunk.task.chunk.index == 3 and is_first_time(chunk):
+        time.sleep(3600)
+    return run_chunk(chunk)
+
+
 def take_a_while(chunk: StoredChunk) -> ChunkOutcome:
     time.sleep(0.03)
     return run_chunk(chunk)

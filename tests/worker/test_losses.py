@@ -1,14 +1,16 @@
 """What goes wrong around an import: processes die, code fails, somebody cancels. The job still ends as it should."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assay import worker as worker_module
 from assay.db import jobs, leases
-from assay.db.engine import Database
+from assay.db.engine import Database, open_database
 from assay.errors import ErrorCode, Unavailable
 from assay.jobs import Counts, Import, State
 from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import
@@ -25,7 +27,7 @@ AGES = range(1, 1000)
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(worker_module, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr("assay.sweeper.SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("assay.operations.LONGEST_WAIT", timedelta(seconds=0.1))
     return
 
@@ -46,6 +48,59 @@ def test_process_killed_in_mid_job_costs_an_attempt_and_no_record(bench: Bench, 
     job = bench.upload(bench.make_dataset(), csv_of(AGES))
     (ended,) = bench.done(job)
     assert (ended.attempt, lost_attempts(bench, job)) == (2, 1)
+    assert_imported_once(bench, job)
+
+
+def test_process_that_hangs_is_ended_and_costs_an_attempt_and_no_record(
+    bench: Bench, check_with: CheckWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.engines.STUCK_SECONDS", 0.5)
+    check_with(faults.hang_once_in_mid_file)
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    with bench.working(lease_seconds=1):
+        ended = bench.ended(job)
+    assert (ended.attempt, lost_attempts(bench, job)) == (2, 1)
+    assert_imported_once(bench, job)
+
+
+def test_machine_that_was_asleep_keeps_its_jobs(bench: Bench, sqlite_url: str, check_with: CheckWith) -> None:
+    """While it sleeps the clock goes on that leases go by, and not the one that waits go by."""
+    check_with(faults.wait_for_the_gate)
+    slept = timedelta(0)
+    with closing(open_database(sqlite_url, clock=lambda: datetime.now(UTC) + slept)) as db:
+        sleepy = replace(bench, db=db)
+        job = sleepy.upload(sleepy.make_dataset(), csv_of(AGES), "gated.csv")
+        with sleepy.working(chunk_bytes=10**6):
+            wait_until((sleepy.storage.root.parent / "waiting").exists, what="the import is under way")
+            slept = timedelta(minutes=5)
+            time.sleep(1)  # ten sweeps
+            (sleepy.storage.root.parent / "open").touch()
+            assert sleepy.ended(job).attempt == 1
+        assert_imported_once(sleepy, job)
+
+
+def test_worker_stops_though_the_storage_does_not_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.worker.STOP_SECONDS", 0.3)
+    monkeypatch.setattr("assay.worker.KILLED_SECONDS", 0.1)
+    answers = threading.Event()
+
+    class Silent(LocalStorage):
+        def read_range(self, key: str, offset: int, length: int) -> bytes:
+            answers.wait(60)
+            return super().read_range(key, offset, length)
+
+    storage = Silent(root=bench.storage.root, signing_key=b"a key", base_url="")
+    job = bench.upload(bench.make_dataset(), csv_of(AGES))
+    try:
+        with replace(bench, storage=storage).working():
+            bench.in_state(State.PROCESSING, job)
+        assert not answers.is_set()
+        assert bench.now(job).state is State.QUEUED
+        assert lost_attempts(bench, job) == 0
+    finally:
+        answers.set()
+        wait_until(lambda: not any("assay-job" in each.name for each in threading.enumerate()), what="its thread ends")
+    bench.done(job)
     assert_imported_once(bench, job)
 
 

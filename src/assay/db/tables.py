@@ -222,6 +222,8 @@ webhook_endpoints = Table(
     Column("secret", Text, nullable=False),
     Column("created_at", Time, nullable=False),
     Column("created_by", String(255), nullable=False),
+    # Endpoints take turns, so that one which never answers doesn't hold up the others' deliveries with its own.
+    Column("last_claimed_at", Time, nullable=False, default=EPOCH),
     Index("webhook_endpoints_of_workspace", "workspace_id", "id"),
 )
 
@@ -245,8 +247,9 @@ webhook_deliveries = Table(
     Column("last_attempt_at", Time),
     Column("last_status", Integer),
     Column("last_error", Text),
-    # A job ends once, so an endpoint hears of it in one delivery; the database itself holds to it.
-    Index("one_delivery_per_job", "endpoint_id", "job_id", unique=True),
+    # A job comes once to where it waits for a schema, and once to its end, so an endpoint hears of each in one
+    # delivery; the database itself holds to it.
+    Index("one_delivery_per_event", "endpoint_id", "job_id", "event_type", unique=True),
     Index("webhook_deliveries_of_endpoint", "endpoint_id", "id"),
     Index("webhook_deliveries_due", "state", "next_attempt_at"),
 )

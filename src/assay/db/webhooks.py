@@ -184,22 +184,23 @@ def has_due_delivery(tx: ReadTransaction) -> bool:
 
 
 def claim_delivery(tx: WriteTransaction, *, lease: timedelta) -> ClaimedDelivery | None:
-    """Take the delivery that has been due longest, of an endpoint to which nobody is sending now.
+    """Take the delivery that has been due longest of the endpoint whose turn it is, and to which nobody is sending now.
 
     The attempt is counted here, so that one that takes its worker down is counted too.
     """
     take_turn(tx, WEBHOOK_LOCK)
     now = tx.now()
-    busy = select(webhook_deliveries.c.endpoint_id).where(webhook_deliveries.c.lease_until > now)
+    waiting = webhook_deliveries.c.state == DeliveryState.WAITING.value
+    busy = select(webhook_deliveries.c.endpoint_id).where(waiting, webhook_deliveries.c.lease_until > now)
     statement = (
         select(webhook_deliveries, webhook_endpoints.c.url, webhook_endpoints.c.secret)
         .join(webhook_endpoints, webhook_endpoints.c.id == webhook_deliveries.c.endpoint_id)
         .where(
-            webhook_deliveries.c.state == DeliveryState.WAITING.value,
+            waiting,
             webhook_deliveries.c.next_attempt_at <= now,
             webhook_deliveries.c.endpoint_id.not_in(busy),
         )
-        .order_by(webhook_deliveries.c.next_attempt_at, webhook_deliveries.c.id)
+        .order_by(webhook_endpoints.c.last_claimed_at, webhook_deliveries.c.next_attempt_at, webhook_deliveries.c.id)
         .limit(1)
     )
     row = tx.connection.execute(statement).one_or_none()
@@ -208,6 +209,8 @@ def claim_delivery(tx: WriteTransaction, *, lease: timedelta) -> ClaimedDelivery
     attempt = row.attempts + 1
     claimed = {"attempts": attempt, "lease_until": now + lease, "last_attempt_at": now}
     tx.connection.execute(update(webhook_deliveries).where(webhook_deliveries.c.id == row.id).values(**claimed))
+    of_endpoint = webhook_endpoints.c.id == row.endpoint_id
+    tx.connection.execute(update(webhook_endpoints).where(of_endpoint).values(last_claimed_at=now))
     return ClaimedDelivery(
         id=row.id,
         job_id=row.job_id,

@@ -135,13 +135,15 @@ async def _receive(stream: AsyncIterator[bytes], upload: OpenUpload, *, services
 
 
 async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body in blocks worth a thread's call each."""
+    """The body in blocks worth a thread's call each; of one that comes slowly, what has come after a while."""
     gathered = bytearray()
+    given_at = time.monotonic()
     async for chunk in stream:
         gathered += chunk
-        if len(gathered) >= WRITE_BYTES:
+        if len(gathered) >= WRITE_BYTES or time.monotonic() - given_at > ALIVE_SECONDS / 4:
             yield bytes(gathered)
             gathered.clear()
+            given_at = time.monotonic()
     if gathered:
         yield bytes(gathered)
 

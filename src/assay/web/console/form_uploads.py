@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from assay.errors import ErrorCode, Invalid
 
-MAX_FIELD_BYTES = 64 * 1024
+MAX_FORM_BYTES = 64 * 1024
+"""Of all that is not the file: fields, and headers of parts."""
 
 
 @dataclass
@@ -34,6 +35,7 @@ class FormUpload:
         self._stream = request.stream()
         self._blocks: deque[bytes] = deque()
         self._part = _Part()
+        self._held_bytes = 0
         self._has_ended = False
         self._parser = _parser_of(request, self)
 
@@ -61,10 +63,10 @@ class FormUpload:
         self._part = _Part()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._part.header_name += data[start:end]
+        self._part.header_name += self._held(data[start:end])
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._part.header_value += data[start:end]
+        self._part.header_value += self._held(data[start:end])
 
     def on_header_end(self) -> None:
         part = self._part
@@ -82,9 +84,13 @@ class FormUpload:
         if self._part.is_file:
             self._blocks.append(data[start:end])
             return
-        self._part.data += data[start:end]
-        if len(self._part.data) > MAX_FIELD_BYTES:
-            raise Invalid("A field of the form is too long.", code=ErrorCode.BODY_TOO_LARGE)
+        self._part.data += self._held(data[start:end])
+
+    def _held(self, data: bytes) -> bytes:
+        self._held_bytes += len(data)
+        if self._held_bytes > MAX_FORM_BYTES:
+            raise Invalid("The form's fields are too long, or too many.", code=ErrorCode.BODY_TOO_LARGE)
+        return data
 
     def on_part_end(self) -> None:
         if self._part.is_file:
