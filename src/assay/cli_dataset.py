@@ -27,7 +27,7 @@ def dataset_list(as_json: bool, base_url: str) -> None:
     with open_client(base_url) as client:
         found = list(client.datasets())
     if as_json:
-        print_json([body.model_dump(mode="json", by_alias=True, exclude={"imports"}) for body in found])
+        print_json([_as_json(body, exclude={"imports"}) for body in found])
     elif not found:
         click.echo("No datasets yet. 'assay dataset create NAME --schema SCHEMA.json' makes one.")
     else:
@@ -37,19 +37,24 @@ def dataset_list(as_json: bool, base_url: str) -> None:
         print_table(["ID", "NAME", "RECORDS", "CREATED"], rows, right=[2])
 
 
+def _as_json(body: "DatasetBody", *, exclude: set[str] | None = None) -> dict[str, Any]:
+    """As the service gave it: its schema may be used again."""
+    return body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=exclude)
+
+
 @dataset.command("create")
 @click.argument("name")
 @click.option("--schema", type=click.Path(path_type=Path), help="The schema, as a JSON file; may be set later.")
-@click.option("--workspace", default="default", show_default=True)
+@click.option("--workspace", help="Where it is created; the token's own, which is the default.")
 @json_option
 @service_options
-def dataset_create(name: str, schema: Path | None, workspace: str, as_json: bool, base_url: str) -> None:
+def dataset_create(name: str, schema: Path | None, workspace: str | None, as_json: bool, base_url: str) -> None:
     """Create a dataset; prints its id."""
     value = None if schema is None else read_schema_file(schema)
     with open_client(base_url) as client:
         made = client.create_dataset(name, schema=value, workspace_id=workspace)
     if as_json:
-        print_json(made.model_dump(mode="json", by_alias=True))
+        print_json(_as_json(made))
     else:
         click.echo(str(made.id))
 
@@ -64,7 +69,7 @@ def dataset_show(dataset_name: str, as_json: bool, base_url: str) -> None:
         found = client.dataset(find_dataset(client, dataset_name).id)
         status = client.dataset_status(found.id)
     if as_json:
-        print_json(found.model_dump(mode="json", by_alias=True, exclude_unset=True))
+        print_json(_as_json(found))
         return
     say(f"{found.name}  {found.id}")
     say(f"{status}, {found.total_datapoint_count:,} records\n")

@@ -36,7 +36,7 @@ EXIT_CODES = {"complete": 0, "partial": SOME_REJECTED, "failed": UNUSABLE}
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--dataset", "dataset_name", required=True, help="The dataset, by id or name.")
 @click.option("--schema", type=click.Path(path_type=Path), help="Create the dataset with this schema if it is missing.")
-@click.option("--workspace", default="default", show_default=True, help="Where it is created.")
+@click.option("--workspace", help="Where it is created; the token's own, which is the default.")
 @click.option("--filename", help="What the one file is called, as for '-': ends in .csv or .jsonl.")
 @click.option("--no-wait", is_flag=True, help="Return once the files are uploaded.")
 @json_option
@@ -45,7 +45,7 @@ def import_files(
     files: tuple[str, ...],
     dataset_name: str,
     schema: Path | None,
-    workspace: str,
+    workspace: str | None,
     filename: str | None,
     no_wait: bool,
     as_json: bool,
@@ -75,7 +75,7 @@ def import_files(
     sys.exit(max(EXIT_CODES.get(job.status, 0 if no_wait else UNFINISHED) for job in jobs))
 
 
-def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str) -> "DatasetBody":
+def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str | None) -> "DatasetBody":
     if schema is None:
         return find_dataset(client, name)
     named = find_dataset_if_there(client, name)

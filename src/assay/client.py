@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Target = Path | str | IO[bytes]
 """What a download is written to: a path, or a binary file object."""
-DEFAULT_WORKSPACE = "default"
 
 
 class Client:
@@ -71,9 +70,7 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def create_dataset(
-        self, name: str, *, schema: Any | None = None, workspace_id: str = DEFAULT_WORKSPACE
-    ) -> DatasetBody:
+    def create_dataset(self, name: str, *, schema: Any | None = None, workspace_id: str | None = None) -> DatasetBody:
         return self._run(client_calls.create_dataset(name, workspace_id=workspace_id, schema=schema))
 
     def dataset(self, dataset_id: Id) -> DatasetBody:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from assay import client_calls
-from assay.client import DEFAULT_WORKSPACE, Target
+from assay.client import Target
 from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
@@ -71,7 +71,7 @@ class AsyncClient:
         await self._http.aclose()
 
     async def create_dataset(
-        self, name: str, *, schema: Any | None = None, workspace_id: str = DEFAULT_WORKSPACE
+        self, name: str, *, schema: Any | None = None, workspace_id: str | None = None
     ) -> DatasetBody:
         return await self._run(client_calls.create_dataset(name, workspace_id=workspace_id, schema=schema))
 

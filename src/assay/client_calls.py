@@ -202,9 +202,15 @@ def _retry_after(answer: Answer) -> float | None:
         return None
 
 
-def create_dataset(name: str, *, workspace_id: str, schema: Any | None) -> Calls[DatasetBody]:
-    body = {"name": name, "workspace_id": workspace_id} | ({} if schema is None else {"schema": schema})
+def create_dataset(name: str, *, workspace_id: str | None, schema: Any | None) -> Calls[DatasetBody]:
+    given = {"workspace_id": workspace_id, "schema": schema_json(schema)}
+    body = {"name": name} | {key: value for key, value in given.items() if value is not None}
     return body_of(DatasetBody, (yield Call("POST", "/datasets", json=body, is_repeatable=False)))
+
+
+def schema_json(schema: Any) -> Any:
+    """A schema as it is sent; one that the service gave may be given back."""
+    return schema.model_dump(mode="json", exclude_unset=True) if isinstance(schema, SchemaBody) else schema
 
 
 def get_dataset(dataset_id: Id) -> Calls[DatasetBody]:
@@ -217,7 +223,7 @@ def dataset_status(dataset_id: Id) -> Calls[str]:
 
 
 def set_schema(dataset_id: Id, schema: Any) -> Calls[DatasetBody]:
-    answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema})
+    answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema_json(schema)})
     return body_of(DatasetBody, answer)
 
 

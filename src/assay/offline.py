@@ -4,16 +4,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from assay.client_calls import schema_json
 from assay.client_sources import Source, open_source
 from assay.kernel.check import Report, check_file
 from assay.schema import DatasetSchema, parse_schema
+from assay.wire import SchemaBody
 
 __all__ = ["Report", "check"]
 
 
 def check(
     source: Source,
-    schema: DatasetSchema | dict[str, Any],
+    schema: DatasetSchema | SchemaBody | dict[str, Any],
     *,
     filename: str | None = None,
     accepted: Path | str | None = None,
@@ -27,7 +29,7 @@ def check(
     `FileFault` for such a file. With more than one of `processes`, a script must hold its own code behind
     `if __name__ == "__main__":`, as Python's pools need it.
     """
-    dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema)
+    dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema_json(schema))
     if isinstance(source, str | Path) and filename is None:
         path = Path(source)
         return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)

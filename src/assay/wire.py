@@ -93,6 +93,12 @@ DatasetName = Annotated[
 ]
 
 
+OwnWorkspace = Annotated[
+    Annotated[str, Field(max_length=64)] | None,
+    Field(description="The token's own workspace, and no other; left out, it is that too."),
+]
+
+
 class NewDatasetBody(Body):
     """A dataset to create. Without a schema its uploads wait in `pending_schema`.
 
@@ -100,7 +106,7 @@ class NewDatasetBody(Body):
     """
 
     name: DatasetName
-    workspace_id: Annotated[str, Field(min_length=1, max_length=64)]
+    workspace_id: OwnWorkspace = None
     schema_: Annotated[SkipValidation[SchemaBody] | None, Field(alias="schema")] = None
 
 
@@ -175,6 +181,11 @@ class DatasetBody(Body):
         UUID | SkipJsonSchema[None],
         Field(description="Where a schema was set: the migration that brings the records under it, if one is needed."),
     ] = None
+
+    @property
+    def schema(self) -> SchemaBody | None:  # type: ignore[override]  # an old name of pydantic's for something else
+        """The dataset's schema, if it has one."""
+        return self.schema_
 
 
 class DatasetStatusBody(Body):
@@ -298,9 +309,7 @@ class NewWebhookBody(Body):
             json_schema_extra={"pattern": r"^[hH][tT][tT][pP][sS]?://[!-~]+$"},
         ),
     ]
-    workspace_id: Annotated[
-        Annotated[str, Field(max_length=64)] | None, Field(description="The token's own workspace.")
-    ] = None
+    workspace_id: OwnWorkspace = None
 
 
 class WebhookBody(Body):

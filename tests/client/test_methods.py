@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from assay import ApiError, AsyncClient, Client, ImportUnfinished, Progress
+from assay import ApiError, AsyncClient, Client, ImportUnfinished, Progress, check
 from services.callers import AGES, TEXTS, ages_csv
 
 MANY = 2500
@@ -188,8 +188,10 @@ def test_schema_is_suggested_for_a_file_that_waits_for_one(client: Any, name: st
     job = client.import_file(dataset.id, io.BytesIO(ages_csv(1, 2)), filename="a.csv")
     suggested = client.suggested_schema(dataset.id, job.import_id)
     assert suggested.fields["age"].type == "integer"
-    client.set_schema(dataset.id, suggested.model_dump(exclude_none=True))
+    assert client.set_schema(dataset.id, suggested).schema == suggested
     assert client.wait_for_import(dataset.id, job.import_id).status == "complete"
+    assert client.create_dataset(name, schema=client.dataset(dataset.id).schema).schema == suggested
+    assert check(io.BytesIO(ages_csv(1, 2)), suggested, filename="a.csv").accepted_count == 2
 
 
 def test_new_schema_brings_the_records_under_it(client: Any, name: str) -> None:

@@ -35,6 +35,11 @@ def test_dataset_without_schema_shows_null(caller: Caller, body: dict[str, Any])
     assert answer.json()["schema"] is None
 
 
+def test_dataset_is_made_in_the_tokens_workspace_unless_it_says_so_itself(caller: Caller) -> None:
+    answer = caller.request("POST", "/datasets", json={"name": "Survey"})
+    assert (answer.status_code, answer.json()["workspace_id"]) == (201, "home")
+
+
 def test_unknown_keys_beside_the_known_ones_are_ignored(caller: Caller) -> None:
     """As the public API's clients send some that only its own service knows."""
     body = {"name": "Survey", "workspace_id": "home", "datapoint_schema_version": 4}

@@ -92,7 +92,9 @@ WaitSeconds = Annotated[
 def post_dataset(body: NewDatasetBody, services: WithServices, token: Writer) -> DatasetBody:
     """Without a `schema`, what is uploaded waits in `pending_schema` until one is set."""
     check_workspace(token, body.workspace_id)
-    dataset = create_dataset(services.db, body.workspace_id, name=body.name, created_by=token.name, schema=body.schema_)
+    dataset = create_dataset(
+        services.db, token.workspace_id, name=body.name, created_by=token.name, schema=body.schema_
+    )
     return dataset_body(dataset, [])
 
 
@@ -112,8 +114,7 @@ def get_datasets(
     cursor: Cursor = None,
 ) -> Page[DatasetBody]:
     """The workspace's datasets, newest first. `imports` is left empty here; ask for one dataset to see them."""
-    if workspace_id is not None:
-        check_workspace(token, workspace_id)
+    check_workspace(token, workspace_id)
     with services.db.read() as tx:
         found = datasets.list_datasets(tx, token.workspace_id, limit=limit + 1, before=id_of_cursor(cursor))
     return page_of(found, lambda dataset: dataset_body(dataset, []), limit=limit)

@@ -49,9 +49,9 @@ def _writer(token: Reader) -> Token:
 Writer = Annotated[Token, Depends(_writer)]
 
 
-def check_workspace(token: Token, workspace_id: str) -> None:
-    """`Denied` for any workspace but the token's own, whether the other one exists or not."""
-    if workspace_id != token.workspace_id:
+def check_workspace(token: Token, workspace_id: str | None) -> None:
+    """`Denied` for any workspace but the token's own, whether the other one exists or not. None stands for its own."""
+    if workspace_id not in (None, token.workspace_id):
         message = f"This token belongs to the workspace '{token.workspace_id}'; use that, or another token."
         raise Denied(message, code=ErrorCode.FOREIGN_WORKSPACE)
 

@@ -32,8 +32,7 @@ WebhookId = Annotated[str, Path(description="The webhook's id.", json_schema_ext
 )
 def post_webhook(body: NewWebhookBody, services: WithServices, token: Writer) -> NewWebhookSecretBody:
     """The workspace's jobs are told of at this URL when they end, from now on. The secret is shown this once."""
-    if body.workspace_id is not None:
-        check_workspace(token, body.workspace_id)
+    check_workspace(token, body.workspace_id)
     endpoint, secret = create_endpoint(
         services.db,
         token.workspace_id,
@@ -57,8 +56,7 @@ def get_webhooks(
     workspace_id: Annotated[str | None, Query(description="The token's own workspace.", max_length=64)] = None,
 ) -> Page[WebhookBody]:
     """The workspace's webhooks, newest first, all on one page."""
-    if workspace_id is not None:
-        check_workspace(token, workspace_id)
+    check_workspace(token, workspace_id)
     with services.db.read() as tx:
         endpoints = webhooks.list_endpoints(tx, token.workspace_id)
     return Page(results=[WebhookBody(**_values(endpoint)) for endpoint in endpoints], next_cursor=None)
