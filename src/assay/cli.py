@@ -3,6 +3,7 @@
 What a command needs is imported when it runs, so that none waits for what another needs.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -37,9 +38,22 @@ class AssayGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             give_up("Interrupted.", code=INTERRUPTED)
         except BrokenPipeError:
-            # Nobody reads any more. What is still held back must not be tried again at the end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             sys.exit(READER_GONE)
+        except UnicodeEncodeError as error:
+            if not isinstance(error.object, str) or error.encoding != "utf-8":
+                raise
+            give_up(f"{error.object!r} is not UTF-8: give it another name.")
+        except OSError as error:
+            if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                raise
+            _forget_output()
+            give_up(f"Can't write the output: {error.strerror}.")
+
+
+def _forget_output() -> None:
+    """Nobody takes it any more. What is still held back must not be tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=AssayGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -50,6 +50,8 @@ def read_schema_file(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise Invalid(f"Can't read the schema {path}: {error.strerror}.", code=ErrorCode.INVALID_SCHEMA) from error
+    except RecursionError as error:
+        raise Invalid(f"The schema {path} is nested too deeply.", code=ErrorCode.INVALID_SCHEMA) from error
     except ValueError as error:
         raise Invalid(f"The schema {path} is no JSON: {error}.", code=ErrorCode.INVALID_SCHEMA) from error
 

@@ -6,7 +6,7 @@ for UTC; an infinity becomes a text, so that it is rejected or kept, never lost;
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import IO, Any
 
@@ -47,9 +47,15 @@ def _told(value: Any) -> Any:
         return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, Decimal):
         return value if value.is_finite() else None if value.is_nan() else str(value)
-    if isinstance(value, datetime) and value.tzinfo is None:
+    return _moment(value) if isinstance(value, datetime) else value
+
+
+def _moment(value: datetime) -> datetime:
+    """What is written of a zone has minutes and no seconds, which some of long ago have, and others of one's making."""
+    offset = value.utcoffset()
+    if offset is None:
         return value.replace(tzinfo=UTC)
-    return value
+    return value.astimezone(UTC) if offset % timedelta(minutes=1) else value
 
 
 def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
@@ -112,8 +118,11 @@ def _sendable(table: Any) -> Any:
 def _cast(column: Any, field: Any) -> Any:
     """Finer digits of a time are cut off; a time that microseconds can't say would become another one."""
     import pyarrow as pa
-    from pyarrow.compute import CastOptions
+    from pyarrow.compute import CastOptions, floor_temporal
 
+    if column.type != field.type and pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        # To cast them cuts towards 1970: of a time before it, that is a later one.
+        column = floor_temporal(column.cast(pa.timestamp("ns")), unit="microsecond")
     try:
         return column.cast(options=CastOptions(field.type, allow_time_truncate=True))
     except pa.ArrowInvalid as error:
@@ -170,7 +179,7 @@ def _values(column: Any, name: str) -> list[Any]:
 def _plain_value(value: Any) -> Any:
     """What a library's own scalar or array is in Python."""
     if isinstance(value, datetime):  # pandas has a kind of its own
-        return datetime.fromisoformat(value.isoformat(timespec="microseconds"))
+        return _moment(datetime.fromisoformat(value.isoformat(timespec="microseconds")))
     if hasattr(value, "tolist"):
         return _told(value.tolist())
     raise TypeError(f"Can't send a {type(value).__name__}: make it a number, a text, a list or a dict first.")

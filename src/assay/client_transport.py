@@ -12,6 +12,7 @@ import httpx
 
 from assay import __version__
 from assay.client_calls import BASE_PATH, Answer, Call, ServiceUnreachable
+from assay.whole_files import written_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,22 +82,8 @@ def open_target(target: Path | str | IO[bytes]) -> Iterator[IO[bytes]]:
     if not isinstance(target, str | Path):
         yield target
         return
-    path = Path(target)
-    if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout: not ours to replace
-        with path.open("wb") as file:
-            yield file
-        return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    except OSError as error:
-        if error.filename == str(partial):  # the caller knows the file by its own name
-            error.filename = str(path)
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(Path(target)) as file:
+        yield file
 
 
 def attempts_into(file: IO[bytes], call: Call) -> Call:

@@ -13,6 +13,8 @@ from typing import Any
 from assay.errors import ErrorCode, Invalid
 
 MIB = 1024 * 1024
+MOST_AT_ONCE = 1024 * MIB  # in memory; positions in a chunk have 32 bits
+WEEK_SECONDS = 7 * 86_400  # for so long S3 signs a URL
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,17 @@ class Settings:
         rules = [
             ("port", 0 <= self.port <= 65535, "a port between 0 and 65535"),
             ("workers", 0 <= self.workers <= 256, "a number of processes between 0 and 256"),
-            ("chunk_bytes", self.chunk_bytes >= 1024, "at least 1024 bytes"),
-            ("record_limit_bytes", self.record_limit_bytes >= 1024, "at least 1024 bytes"),
-            ("max_upload_bytes", self.max_upload_bytes >= 1, "at least 1 byte"),
-            ("max_body_bytes", self.max_body_bytes >= 1024, "at least 1024 bytes"),
-            ("upload_url_seconds", self.upload_url_seconds >= 1, "at least 1 second"),
-            ("lease_seconds", self.lease_seconds >= 1, "at least 1 second"),
-            ("running_jobs_per_workspace", self.running_jobs_per_workspace >= 1, "at least 1"),
+            ("chunk_bytes", 1024 <= self.chunk_bytes <= MOST_AT_ONCE, "between 1024 bytes and 1 GiB"),
+            ("record_limit_bytes", 1024 <= self.record_limit_bytes <= MOST_AT_ONCE, "between 1024 bytes and 1 GiB"),
+            ("max_upload_bytes", 1 <= self.max_upload_bytes < 2**63, "at least 1 byte, in 64 bits"),
+            ("max_body_bytes", 1024 <= self.max_body_bytes <= MOST_AT_ONCE, "between 1024 bytes and 1 GiB"),
+            ("upload_url_seconds", 1 <= self.upload_url_seconds <= WEEK_SECONDS, "between 1 second and a week"),
+            ("lease_seconds", 1 <= self.lease_seconds <= 86_400, "between 1 second and a day"),
+            ("running_jobs_per_workspace", 1 <= self.running_jobs_per_workspace < 2**31, "at least 1, in 32 bits"),
             ("engine", not self.engine or self.engine.startswith("dask://"), "empty or dask://HOST:PORT"),
             ("rate_limit_per_minute", self.rate_limit_per_minute >= 0, "0 or more"),
             ("log_format", self.log_format in ("text", "json"), "text or json"),
-            ("poll_seconds", self.poll_seconds > 0, "more than 0 seconds"),
+            ("poll_seconds", 0 < self.poll_seconds <= 3600, "more than 0 seconds, and at most an hour"),
             (
                 "base_url",
                 not self.base_url or self.base_url.startswith(("http://", "https://")),

@@ -147,14 +147,19 @@ def _integer_by_digits(text: str) -> Parsed:
     if not digits:
         return 0
     significant = digits.rstrip("0")
-    # Past twelve digits an exponent outweighs any number of digits that a record can have.
-    power = int(exponent[:13]) - len(fraction) + len(digits) - len(significant)
+    power = _bounded(exponent) - len(fraction) + len(digits) - len(significant)
     if power < 0:
         return NOT_AN_INTEGER
     if len(significant) + power > 19:
         return INTEGER_TOO_LARGE
     value = int(sign + significant + "0" * power)
     return value if INT64_MIN <= value <= INT64_MAX else INTEGER_TOO_LARGE
+
+
+def _bounded(exponent: str) -> int:
+    """Past twelve digits, zeros before them not counted, an exponent outweighs all digits that a record can have."""
+    size = int(exponent.lstrip("+-").lstrip("0")[:13] or "0")
+    return -size if exponent.startswith("-") else size
 
 
 def number_from_json(raw: bytes) -> Parsed:

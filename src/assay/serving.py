@@ -156,6 +156,10 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+    except (UnicodeError, TypeError) as error:
+        listener.close()
+        message = f"{settings.host!r} is no name of a host. Choose another with {option_of('host')}."
+        raise Invalid(message, code=ErrorCode.INVALID_SETTING) from error
     except OSError as error:
         listener.close()
         wrong = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"

@@ -28,6 +28,7 @@ TYPES: dict[str, Any] = {
         "nested": {"type": "json"},
     }
 }
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = datetime(2026, 3, 29, 1, 30, 0, 250_000, tzinfo=UTC)
 VALUES: dict[str, list[Any]] = {
     "whole": [1, None, -(2**62)],
@@ -98,9 +99,25 @@ def test_time_without_a_zone_is_taken_for_utc_and_one_with_keeps_its_moment() ->
     assert append_lines([{"naive": naive}]) == b'{"naive":"2026-01-01T12:00:00Z"}\n'
 
 
-def test_nanoseconds_become_microseconds() -> None:
-    table = pa.table({"at": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))})
-    assert lines_of(table) == [{"at": "2023-11-14T22:13:20.123456Z"}]
+def test_zone_whose_offset_has_seconds_keeps_its_moment() -> None:
+    """What is written of a zone has minutes at most."""
+    table = pa.table({"at": pa.array([0], pa.timestamp("us", "Africa/Monrovia"))})  # 44:30 behind, then
+    for source in (table, pl.from_arrow(table), table.to_pandas()):
+        assert lines_of(source) == [{"at": "1970-01-01T00:00:00Z"}]
+    assert lines_of(pd.DataFrame({"at": [pd.Timestamp("1971-06-01", tz="Africa/Monrovia"), "x"]}))[0] == {
+        "at": "1971-06-01T00:44:30Z"
+    }
+    odd = datetime(2024, 1, 1, tzinfo=timezone(timedelta(seconds=15)))
+    assert append_lines([{"at": odd}, {"at": [odd]}]) == (
+        b'{"at":"2023-12-31T23:59:45Z"}\n{"at":["2023-12-31T23:59:45Z"]}\n'
+    )
+
+
+@pytest.mark.parametrize("zone", [None, "Africa/Monrovia"])
+def test_nanoseconds_become_microseconds_and_what_is_finer_is_cut_off(zone: str | None) -> None:
+    table = pa.table({"at": pa.array([1_700_000_000_123_456_789, -1, -1000, -1001], pa.timestamp("ns", zone))})
+    moments = [datetime.fromisoformat(line["at"]) for line in lines_of(table)]
+    assert [(moment - EPOCH) // timedelta(microseconds=1) for moment in moments] == [1_700_000_000_123_456, -1, -1, -2]
 
 
 def test_nan_is_absence_and_infinity_is_not_lost() -> None:

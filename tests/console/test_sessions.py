@@ -52,6 +52,14 @@ def test_cookie_holds_no_token_and_no_script_can_read_it(quiet_desk: Desk) -> No
     assert quiet_desk.caller.token not in answer.text
 
 
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", "none"])
+def test_form_in_another_encoding_is_refused(quiet_desk: Desk, charset: str) -> None:
+    """It would be read by whatever codec it names."""
+    headers = {"Content-Type": f"multipart/form-data; boundary=xx; charset={charset}"}
+    body = b'--xx\r\nContent-Disposition: form-data; name="form_token"\r\n\r\n+2AA-\r\n--xx--\r\n'
+    assert quiet_desk.visitor.client.post("/sign-in", content=body, headers=headers).status_code == 400
+
+
 def test_wrong_token_is_refused_in_words(quiet_desk: Desk) -> None:
     quiet_desk.visitor.client.cookies.clear()
     page = quiet_desk.visitor.sign_in("assay_wrong")

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.parquet as pq
 import pytest
@@ -87,6 +88,23 @@ def test_rejected_rows_of_a_csv_stand_below_its_header(tmp_path):
     report = check_file(path, SCHEMA, rejected=rejected, chunk_bytes=4)
     assert (report.record_count, report.rejected_count) == (5, 4)
     assert rejected.read_bytes() == b'"name",age\n"b\n""x""",0\ncid,1,2\nd"d,1\n,\n'
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(tmp_path):
+    """As root, `--rejected /dev/null` would otherwise take the device away from everybody."""
+    path, target, link = tmp_path / "people.csv", tmp_path / "target.csv", tmp_path / "link.csv"
+    path.write_bytes(b"name,age\nann,0\n")
+    link.symlink_to(target)
+    check_file(path, SCHEMA, rejected=link)
+    assert link.is_symlink()
+    assert target.read_bytes() == b"name,age\nann,0\n"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reading:
+        read = reading.submit(pipe.read_bytes)
+        check_file(path, SCHEMA, rejected=pipe)
+        assert read.result(10) == b"name,age\nann,0\n"
+    assert pipe.is_fifo()
 
 
 def test_record_too_long_is_written_whole_to_the_rejected(tmp_path):

@@ -35,6 +35,7 @@ from assay.kernel.pipelines import in_order, process_pool
 from assay.kernel.seen_ids import SeenIds
 from assay.kernel.write import parquet_writer, without_rows
 from assay.schema import DatasetSchema
+from assay.whole_files import written_whole
 
 NO_DATASET = UUID(int=0)
 """Stands for the dataset in the ids of records that belong to none."""
@@ -169,7 +170,7 @@ def _accepted_writer(path: Path | None, schema: DatasetSchema) -> Iterator[Calla
     if path is None:
         yield lambda table: None
         return
-    with _appears_whole(path) as file, ExitStack() as stack:
+    with written_whole(path) as file, ExitStack() as stack:
         writer = None
 
         def write(table: pa.Table) -> None:
@@ -190,7 +191,7 @@ def _rejected_writer(
     if path is None:
         yield lambda rejections: None
         return
-    with _appears_whole(path) as file:
+    with written_whole(path) as file:
         if FORMATS[format].has_header:
             header = read_header(read, size_bytes=size_bytes, record_limit_bytes=DEFAULT_RECORD_LIMIT_BYTES)
             _copy(read, file, header.offset, header.length)
@@ -209,19 +210,3 @@ def _copy(read: ReadRange, file: BinaryIO, offset: int, length: int) -> None:
     for at in range(offset, offset + length, COPY_BYTES):
         file.write(read(at, min(COPY_BYTES, offset + length - at)))
     file.write(b"\n")
-
-
-@contextmanager
-def _appears_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that stands under its name only once it is written to the end."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            yield file
-        beside.replace(path)
-    except OSError as error:
-        if error.filename == str(beside):  # the caller knows the file by its own name
-            error.filename = str(path)
-        raise
-    finally:
-        beside.unlink(missing_ok=True)

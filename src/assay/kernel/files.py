@@ -1,5 +1,6 @@
 """The start of a file: whether it is text that can be read at all, where its records begin, and a CSV's header."""
 
+import codecs
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def no_text_in_utf8(head: bytes) -> tuple[str, str] | None:
         if head.startswith(mark):
             return f"is encoded as {encoding}", _SAVE_AGAIN
     for mark, kind in _BINARY_MARKS.items():
-        if head.startswith(mark):
+        if head.startswith(mark) and not (mark.isascii() and _is_plain(head)):  # a column may be called PAR1
             return f"is {kind}, not text", _OTHER_FILE
     nuls = head.count(0)
     if nuls * 10 <= len(head):
@@ -84,6 +85,15 @@ def no_text_in_utf8(head: bytes) -> tuple[str, str] | None:
     if max(sides) > 3 * len(head) // 8 and min(sides) < nuls // 10:
         return "seems to be encoded as UTF-16", _SAVE_AGAIN
     return "is binary, not text", _OTHER_FILE
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether the start of a file is text: UTF-8, but for its last character, and no control characters in it."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not any(ord(letter) < 0x20 and letter not in "\t\r\n" for letter in text)
 
 
 def record_end(read: ReadRange, offset: int, framing: Framing, *, block_bytes: int) -> tuple[int, bool]:

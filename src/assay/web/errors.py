@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 
@@ -90,8 +90,15 @@ def wrong_content_type(wanted: str, given: str) -> Invalid:
 
 def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AssayError, _on_fault)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_framework_fault)
+
+
+def _on_disconnect(_request: Request, _error: Exception) -> JSONResponse:
+    """Most likely nobody hears it; but it is no fault of the service, and the log and the figures must not say so."""
+    detail = "The connection ended before the whole body had arrived; send it again."
+    return error_response(400, ErrorCode.BODY_INCOMPLETE, detail)
 
 
 def _on_fault(_request: Request, error: Exception) -> JSONResponse:

@@ -1,6 +1,7 @@
 """What is true of every request: a trailing slash is served, a body has a limit, a line in the log tells of it."""
 
 import logging
+import re
 import time
 
 from prometheus_client import Histogram
@@ -156,10 +157,13 @@ class LogRequests:
                 _log_request(scope, status, seconds=time.perf_counter() - started)
 
 
+# At a path that is none, as when a proxy puts something before it or letters are changed, a signed token is good still.
+SIGNED = re.compile(rf"({UPLOADS_PATH}/).+", re.IGNORECASE | re.DOTALL)
+
+
 def _log_request(scope: Scope, status: int, *, seconds: float) -> None:
     path = scope["path"]
-    is_signed = path.startswith(UPLOADS_PATH + "/")
-    shown = f"{UPLOADS_PATH}/(signed)" if is_signed else path.encode("unicode_escape").decode()
+    shown = SIGNED.sub(r"\1(signed)", path).encode("unicode_escape").decode()
     method = scope["method"].encode("unicode_escape").decode()
     extra = {"method": method, "path": shown, "status": status, "duration_ms": round(seconds * 1000, 1)}
     if token_id := scope["state"].get("token_id"):

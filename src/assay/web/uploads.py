@@ -94,8 +94,11 @@ async def take_in(
         await run_in_threadpool(_break_off, services, upload, job)
         message = "The connection ended before the whole file had arrived; upload it again to the same URL."
         raise Invalid(message, code=ErrorCode.BODY_INCOMPLETE) from error
-    except (AssayError, asyncio.CancelledError):
+    except AssayError:
         await run_in_threadpool(_break_off, services, upload, job)
+        raise
+    except asyncio.CancelledError:
+        _break_off(services, upload, job)  # here and now: the service is ending, and may not come back to this
         raise
     seen = SeenUpload(size_bytes=upload.size_bytes, hash=upload_hash)
     await run_in_threadpool(finish_upload, services.db, job, seen)

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from assay.db.engine import Database
 from assay.db.tokens import Role, Token
-from assay.errors import Denied, ErrorCode
+from assay.errors import Denied, ErrorCode, Invalid
 from assay.ids import parse_id
 from assay.signing_in import session_key, token_by_id
 from assay.web.services import Services, WithServices
@@ -134,6 +135,10 @@ def check_form_token(request: Request, given: object) -> None:
 
 
 async def _form(request: Request) -> FormData:
+    """A browser sends its forms as the page is: in UTF-8. Others would be decoded by whatever codec they name."""
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    if options.get(b"charset", b"utf-8").lower() != b"utf-8":
+        raise Invalid("Send the form in UTF-8.", code=ErrorCode.CONTENT_TYPE_MISMATCH)
     return await request.form(max_files=0)
 
 
