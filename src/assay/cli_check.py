@@ -46,7 +46,7 @@ class Unusable:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--schema", required=True, type=click.Path(path_type=Path), help="The schema, as a JSON file.")
 @click.option("--filename", help="What the one file is called, as for '-': ends in .csv or .jsonl.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of reports, each as the API's import job has it.")
@@ -133,6 +133,8 @@ def _read_schema(path: Path) -> "DatasetSchema":
 
 
 def _look_at_outputs(sources: list[NamedSource], outputs: Outputs) -> None:
+    if Path("-") in (outputs.accepted, outputs.rejected):
+        give_up("An output can't be '-', since the report is on standard output: name a file.")
     named = [output.resolve() for output in (outputs.accepted, outputs.rejected) if output is not None]
     if named and len(sources) > 1:
         give_up(

@@ -33,7 +33,7 @@ EXIT_CODES = {"complete": 0, "partial": SOME_REJECTED, "failed": UNUSABLE}
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--dataset", "dataset_name", required=True, help="The dataset, by id or name.")
 @click.option("--schema", type=click.Path(path_type=Path), help="Create the dataset with this schema if it is missing.")
 @click.option("--workspace", help="Where it is created; the token's own, which is the default.")

@@ -21,7 +21,11 @@ FORMATS = ("parquet", "jsonl", "csv", "arrow")
 @click.command()
 @click.argument("dataset_name", metavar="DATASET")
 @click.argument("import_id", metavar="IMPORT")
-@click.option("--rejected", type=click.Path(path_type=Path), help="Write the rejected records here, as they stood.")
+@click.option(
+    "--rejected",
+    type=click.Path(path_type=Path),
+    help="Write the rejected records here, as they stood; '-' is standard output.",
+)
 @json_option
 @service_options
 def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bool, base_url: str) -> None:
@@ -31,10 +35,14 @@ def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bo
     """
     with open_client(base_url) as client:
         target = find_dataset(client, dataset_name)
+        if rejected == Path("-"):
+            client.download_rejected(target.id, import_id, sys.stdout.buffer)
+            return
         if rejected is not None:
             client.download_rejected(target.id, import_id, rejected)
             say(f"Rejected records, as they stood: {rejected}", err=True)
-            return
+            if not as_json:
+                return
         found = client.errors(target.id, import_id)
         if as_json:
             print_json_rows(error.model_dump() for error in found)

@@ -3,6 +3,7 @@
 The sample is judged by the same kernel as an import, so that a preview promises nothing that an import breaks.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from assay.db import jobs
 from assay.db.engine import Database
 from assay.fileformats import FILE_FORMATS
 from assay.jobs import Import
+from assay.kernel.chunks import plan_chunks
 from assay.kernel.files import FileFault, ReadRange, check_header, read_header, text_offset
 from assay.kernel.formats import FORMATS
 from assay.kernel.marking import MarkedText, mark_value
@@ -42,10 +44,12 @@ class PreviewedRecord:
 
 @dataclass(frozen=True)
 class Preview:
-    """`file_fault` says why a whole file would be refused; then there are no records."""
+    """`file_fault` says why a whole file would be refused, `is_beyond` that the sample ends within its header or its
+    first record; then there are no records."""
 
     records: tuple[PreviewedRecord, ...]
     file_fault: str | None
+    is_beyond: bool
     has_more: bool
 
     @property
@@ -55,6 +59,9 @@ class Preview:
     @property
     def rejected_count(self) -> int:
         return len(self.records) - self.accepted_count
+
+
+BEYOND = Preview(records=(), file_fault=None, is_beyond=True, has_more=True)
 
 
 def sample_of_text(text: str, *, format: str | None = None) -> Sample:
@@ -83,12 +90,17 @@ def preview(schema: DatasetSchema, sample: Sample) -> Preview:
     try:
         return _judged(schema, sample)
     except FileFault as fault:
-        return Preview(records=(), file_fault=fault.reason, has_more=False)
+        return Preview(records=(), file_fault=fault.reason, is_beyond=False, has_more=False)
 
 
 def _judged(schema: DatasetSchema, sample: Sample) -> Preview:
     format = FORMATS[sample.format]
     data = sample.data
+    if sample.is_whole:
+        plan = plan_chunks(_reader(data), size_bytes=len(data), format=sample.format, schema=schema)
+        deque(plan, maxlen=0)  # raises as it does for an import
+    elif b"\n" not in data:
+        return BEYOND
     header: tuple[str, ...] = ()
     if format.has_header:
         first = read_header(_reader(data), size_bytes=len(data), record_limit_bytes=SAMPLE_BYTES)
@@ -110,9 +122,8 @@ def _judged(schema: DatasetSchema, sample: Sample) -> Preview:
         field, reason = (faults[0].field, faults[0].reason) if faults else ("", "")
         shown = mark_value(record, field, reason, format=sample.format, header=header)
         records.append(PreviewedRecord(record_index=index, faults=tuple(faults), shown=shown))
-    if not records:
-        raise FileFault("The file has no records." if sample.is_whole else "The first record is longer than a sample.")
-    return Preview(records=tuple(records), file_fault=None, has_more=len(frames) > len(records) or end < len(data))
+    has_more = len(frames) > len(records) or end < len(data)
+    return Preview(records=tuple(records), file_fault=None, is_beyond=False, has_more=has_more) if records else BEYOND
 
 
 def _reader(data: bytes) -> ReadRange:

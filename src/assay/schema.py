@@ -181,11 +181,26 @@ def _parse_field(key: object, settings: object, faults: _Faults) -> Field | None
     )
 
 
+# What JSON Schema, SQL and languages call the types.
+OTHER_NAMES = {
+    **dict.fromkeys(("string", "str", "varchar", "char"), "text"),
+    **dict.fromkeys(("int", "int32", "int64", "bigint", "long"), "integer"),
+    **dict.fromkeys(("float", "float64", "double", "decimal", "numeric", "real"), "number"),
+    **dict.fromkeys(("date-time", "timestamp"), "datetime"),
+    **dict.fromkeys(("object", "array", "dict", "list"), "json"),
+    "bool": "boolean",
+}
+
+
 def _unknown_type(settings: Mapping[object, object]) -> str:
     if "type" not in settings:
         return "A field needs a type."
     given = settings["type"]
-    return f"Unknown type {quoted_key(given)}." if isinstance(given, str) else "A field's type must be text."
+    if not isinstance(given, str):
+        return "A field's type must be text."
+    close = difflib.get_close_matches(given[:MAX_KEY_CHARACTERS], FIELD_TYPES, n=1)
+    meant = OTHER_NAMES.get(given.lower()) or (close[0] if close else None)
+    return f"Unknown type {quoted_key(given)}." + (f" Did you mean {meant}?" if meant else "")
 
 
 def _check_key(key: str, path: str, faults: _Faults) -> None:

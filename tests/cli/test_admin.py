@@ -39,11 +39,11 @@ def test_token_of_a_workspace_imports_there(
     (tmp_path / "a.csv").write_bytes(ages_csv(1))
     (tmp_path / "s.json").write_text(json.dumps(AGES))
     words = ["import", "a.csv", "--dataset", "theirs", "--schema", "s.json"]
-    refused = run(*words, cwd=tmp_path, **service | {"ASSAY_TOKEN": token})
+    refused = run(*words, "--workspace", "other", cwd=tmp_path, **service | {"ASSAY_TOKEN": token})
     assert refused.returncode == 2
     assert "Not allowed (403" in refused.stderr
     assert "'assay token list'" in refused.stderr
-    done = run(*words, "--workspace", "team", cwd=tmp_path, **service | {"ASSAY_TOKEN": token})
+    done = run(*words, cwd=tmp_path, **service | {"ASSAY_TOKEN": token})
     assert done.returncode == 0
     with Client(address_of(shared_server), token) as client:
         assert [dataset.name for dataset in client.datasets()] == ["theirs"]

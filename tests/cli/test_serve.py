@@ -184,7 +184,7 @@ def test_port_in_use_is_told_with_what_to_do(running: Process, tmp_path: Path) -
         (["--port", "x"], {}, "'x' is not a valid integer"),
         ([], {"ASSAY_PORT": "many"}, "ASSAY_PORT must be a number, not 'many'"),
         (["--workers", "-1"], {}, "--workers (ASSAY_WORKERS) must be"),
-        ([], {"ASSAY_CHUNK_BYTES": "7"}, "--chunk-bytes (ASSAY_CHUNK_BYTES) must be at least 1024 bytes"),
+        ([], {"ASSAY_CHUNK_BYTES": "7"}, "--chunk-bytes (ASSAY_CHUNK_BYTES) must be between 1024 bytes and 1 GiB"),
         (["--base-url", "example.com"], {}, "--base-url (ASSAY_BASE_URL) must be an http or https URL"),
         (["--unknown"], {}, "No such option"),
     ],

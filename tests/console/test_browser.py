@@ -52,6 +52,19 @@ def test_story_from_sign_in_to_the_fixed_file(window: Window, tmp_path: Path) ->
     expect(page.get_by_text("1–4 of 4").first).to_be_visible()
 
 
+def test_page_of_a_dataset_shows_how_its_imports_end(window: Window) -> None:
+    page = window.page
+    window.sign_in()
+    window.open(f"/datasets/{window.desk.caller.make_dataset(schema=AGES)}")
+    data = ages_csv(*range(1, 300_000))
+    files = [{"name": f"{name}.csv", "mimeType": "text/csv", "buffer": data} for name in ("a", "b")]
+    page.locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]  # they are what it takes
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator("[data-reload-while-busy]")).to_be_visible()
+    expect(page.locator("table.cards .pill-complete")).to_have_count(2, timeout=60_000)
+    expect(page.locator("[data-reload-while-busy]")).to_have_count(0)
+
+
 def test_keyboard_alone_signs_in_creates_and_walks_to_the_editor(window: Window) -> None:
     page = window.page
     window.open("/")

@@ -52,9 +52,19 @@ def test_record_that_the_sample_cuts_is_left_out() -> None:
     assert found.has_more
 
 
-def test_record_longer_than_the_sample_is_said_to_be() -> None:
-    found = preview(SCHEMA, Sample(data=b'{"age": ' + b" " * SAMPLE_BYTES, format="jsonl", is_whole=False))
-    assert found.file_fault == "The first record is longer than a sample."
+@pytest.mark.parametrize(
+    ("start", "format"), [(b'{"age": ', "jsonl"), (b"age\n4", "csv"), (b"age,", "csv")], ids=["record", "row", "header"]
+)
+def test_first_record_longer_than_the_sample_is_for_the_import_to_tell(start: bytes, format: str) -> None:
+    found = preview(SCHEMA, Sample(data=start + b" " * SAMPLE_BYTES, format=format, is_whole=False))
+    assert found.is_beyond
+    assert (found.records, found.file_fault) == ((), None)
+
+
+def test_file_that_is_refused_for_its_end_is_so_here_too() -> None:
+    found = previewed('age\n4\n"5\n')
+    assert found.records == ()
+    assert "a quote that is never closed" in (found.file_fault or "")
 
 
 def test_no_more_records_are_told_of_than_can_be_read() -> None:

@@ -103,7 +103,9 @@ def test_two_task_groups_are_both_named():
 @pytest.mark.parametrize(
     ("settings", "path", "words"),
     [
-        ({"type": "integr"}, "type", "Unknown type integr. The types are: text, image_url"),
+        ({"type": "integr"}, "type", "Unknown type integr. Did you mean integer? The types are: text, image_url"),
+        ({"type": "String"}, "type", "Unknown type String. Did you mean text? The types are: text, image_url"),
+        ({"type": "weight"}, "type", "Unknown type weight. The types are: text, image_url"),
         ({"type": 5}, "type", "must be text"),
         ({"type": ["text"]}, "type", "must be text"),
         ({"minimun": 5}, "", "Unknown key minimun. Did you mean minimum?"),

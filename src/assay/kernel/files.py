@@ -36,6 +36,8 @@ _BINARY_MARKS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
 }
+# With what other programs separate values.
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAVE_AGAIN = "Save it as UTF-8 and upload it again."
 _OTHER_FILE = "Upload a CSV or JSONL file in UTF-8."
 
@@ -164,6 +166,13 @@ def _names(record: bytes) -> tuple[str, ...]:
 def check_header(names: tuple[str, ...], schema: DatasetSchema) -> None:
     """Raises `FileFault` if a required field has no column: every record would lack it."""
     present = set(names)
+    if len(names) == 1 and names[0] not in (keys := {field.key for field in schema.fields}):
+        for separator, what in SEPARATORS.items():
+            if not keys.isdisjoint(name.strip() for name in names[0].split(separator)):
+                raise FileFault(
+                    f"The header's names are separated by {what}; here it must be commas. Save the file with commas, "
+                    "and quotes around values that have one, and upload it again."
+                )
     lacking = [
         quoted_key(field.key)
         for field in schema.fields

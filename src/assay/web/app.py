@@ -38,8 +38,11 @@ DESCRIPTION = """\
 Assay takes CSV and JSON Lines files into datasets, checks every record against the dataset's schema,
 keeps the accepted ones and says of each rejected one which field failed and why.
 
-1. Create a dataset with a schema. 2. Ask for an upload URL. 3. `PUT` the file there, with the content type it names.
-4. Poll the import. 5. Read the records.
+1. Create a dataset with a schema.
+2. Ask for an upload URL.
+3. `PUT` the file there, with the content type it names.
+4. Poll the import.
+5. Read the records.
 """
 
 

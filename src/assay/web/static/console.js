@@ -176,7 +176,14 @@ function enhancePreview(form) {
   ask();
 }
 
+// A page of what is under way is loaded again, but not under somebody's hands.
+function reloadUnlessUsed() {
+  const isUsed = document.activeElement?.matches("input, textarea, select, button, summary") ||
+    [...document.querySelectorAll("input[type=file]")].some((input) => input.files.length);
+  if (!isUsed) location.reload();
+}
+
 for (const form of document.querySelectorAll("form[data-upload]")) enhanceUpload(form);
 for (const region of document.querySelectorAll("[data-live]")) watch(region);
 for (const form of document.querySelectorAll("form[data-preview]")) enhancePreview(form);
-if (document.querySelector("[data-reload-while-busy]")) setTimeout(() => location.reload(), 2000);
+if (document.querySelector("[data-reload-while-busy]")) setInterval(reloadUnlessUsed, 2000);
