@@ -2,16 +2,22 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
 from assay.cli_client import find_dataset, json_option, open_client, service_options
-from assay.cli_output import give_up, print_json, print_table, read_schema_file, say, shown
+from assay.cli_output import SOME_REJECTED, give_up, print_json, print_table, read_schema_file, say, shown
 
 if TYPE_CHECKING:
+    from assay.client import Client
     from assay.wire import DatasetBody, FieldBody, ImportBody
+
+MIGRATION_POLL_SECONDS = 0.5
+SHOWN_LOSSES = 10
 
 
 @click.group()
@@ -106,15 +112,48 @@ def _import_row(job: "ImportBody") -> tuple[Any, ...]:
 @dataset.command("schema")
 @click.argument("dataset_name", metavar="DATASET")
 @click.argument("schema", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--no-wait", is_flag=True, help="Don't wait until the records are under it.")
 @service_options
-def dataset_schema(dataset_name: str, schema: Path, base_url: str) -> None:
-    """Set a dataset's schema from a JSON file. The first one releases the imports that wait for it."""
+def dataset_schema(dataset_name: str, schema: Path, yes: bool, no_wait: bool, base_url: str) -> None:
+    """Set a dataset's schema from a JSON file.
+
+    The first one releases the imports that wait for it. Another one brings the records that are there under it, from
+    their files: a value that it refuses becomes null.
+
+    Exit code: 0 no record lost a value, 1 some did, 2 it could not be done.
+    """
     value = read_schema_file(schema)
     with open_client(base_url) as client:
-        changed = client.set_schema(find_dataset(client, dataset_name).id, value)
-    say("The schema is set.")
-    if changed.migration_job_id is not None:
-        say(f"The records that are there are brought under it: migration {changed.migration_job_id}.")
+        found = find_dataset(client, dataset_name)
+        records = f"{found.total_datapoint_count:,} records"
+        question = f"Bring the {records} of {found.name!r} under it? What it refuses becomes null."
+        may_lose = found.schema_ is not None and found.total_datapoint_count > 0 and sys.stdin.isatty()
+        if may_lose and not yes and not click.confirm(shown(question), err=True):
+            give_up("The schema is as it was.")
+        changed = client.set_schema(found.id, value)
+        say("The schema is set.")
+        if changed.migration_job_id is None:
+            return
+        say(f"The {records} that are there are brought under it: migration {changed.migration_job_id}.")
+        if not no_wait:
+            _follow_migration(client, found.id, changed.migration_job_id)
+
+
+def _follow_migration(client: "Client", dataset_id: UUID, migration_id: UUID) -> None:
+    """Until it has ended; then how."""
+    while (migration := client.migration(dataset_id, migration_id)).status == "processing":
+        time.sleep(MIGRATION_POLL_SECONDS)
+    if migration.status == "failed":
+        give_up(f"The records are as they were, and so is the schema. {migration.reason}")
+    say(f"{migration.reprocessed_count or 0:,} records are under it, and {migration.failed_count or 0:,} lost a value.")
+    if migration.errors:
+        rows = [(str(lost.datapoint_id), lost.field, lost.reason) for lost in migration.errors[:SHOWN_LOSSES]]
+        click.echo("")
+        print_table(["RECORD", "FIELD", "WHY IT IS NULL"], rows)
+        if (migration.failed_count or 0) > SHOWN_LOSSES:
+            say(f"\nThe console shows all, and so does `migration_errors` of the Python client: {migration_id}.")
+        sys.exit(SOME_REJECTED)
 
 
 @dataset.command("delete")

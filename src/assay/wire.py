@@ -94,7 +94,7 @@ DatasetName = Annotated[
 
 
 OwnWorkspace = Annotated[
-    Annotated[str, Field(max_length=64)] | None,
+    Annotated[str, Field(min_length=1, max_length=64)] | None,
     Field(description="The token's own workspace, and no other; left out, it is that too."),
 ]
 

@@ -127,6 +127,26 @@ def test_first_schema_lets_imports_go_on_and_a_bad_one_is_refused(
     assert "whole" in ran.stderr
 
 
+def test_another_schema_tells_what_the_records_lost(service: dict[str, str], client: Client, tmp_path: Path) -> None:
+    dataset = client.create_dataset(f"changed {uuid4()}", schema={"fields": {"age": {"type": "text"}}})
+    client.import_file(dataset.id, io.BytesIO(b"age\n1\nold\n3\n"), filename="a.csv")
+    stricter = tmp_path / "stricter.json"
+    stricter.write_text('{"fields": {"age": {"type": "integer"}}}')
+    ran = run("dataset", "schema", dataset.id, stricter, **service)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert "3 records are under it, and 1 lost a value." in ran.stdout
+    assert ran.stdout.endswith("age    Value must be an integer\n")
+    wider = tmp_path / "wider.json"
+    wider.write_text('{"fields": {"age": {"type": "text"}, "name": {"type": "text"}}}')
+    with on_terminal("dataset", "schema", dataset.id, wider, **service) as terminal:
+        terminal.wait_for(lambda text: "becomes null. [y/N]" in text, what="the question")
+        terminal.type(b"n\n")
+        assert terminal.end() == 2
+    assert "name" not in client.dataset(dataset.id).schema.fields
+    assert run("dataset", "schema", dataset.id, wider, **service).returncode == 0
+    assert [point.data["age"] for point in client.datapoints(dataset.id)] == ["1", "old", "3"]
+
+
 def test_errors_are_tabs_in_a_pipe_a_table_on_a_terminal_and_one_list_in_json(
     service: dict[str, str], imported: tuple[str, str, str]
 ) -> None:

@@ -74,6 +74,8 @@ def test_form_that_breaks_off_leaves_no_import_waiting(quiet_desk: Desk) -> None
     dataset_id = quiet_desk.caller.make_dataset(schema=AGES)
     answer = send(quiet_desk, dataset_id, form_body(form_token_of(quiet_desk), ages_csv(1), ends=False))
     assert answer.status_code == 400
+    assert "send it again" in answer.text
+    assert "same URL" not in answer.text
     assert states(quiet_desk, dataset_id) == ["failed"]
     assert list(quiet_desk.services.storage.list(f"datasets/{dataset_id}/uploads")) == []
 

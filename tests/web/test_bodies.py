@@ -75,7 +75,6 @@ def test_body_that_is_no_object_is_refused(caller: Caller, body: bytes, words: s
         ({"name": "n" * 256}, "name"),
         ({"name": 7}, "name"),
         ({"name": ["a"]}, "name"),
-        ({"workspace_id": None}, "workspace_id"),
         ({"workspace_id": ""}, "workspace_id"),
         ({"workspace_id": 7}, "workspace_id"),
         ({"workspace_id": "w" * 65}, "workspace_id"),
@@ -99,7 +98,7 @@ def test_refused_name_says_in_words_what_is_wrong(caller: Caller, name: str, det
 
 
 def test_every_field_that_is_missing_is_named(caller: Caller) -> None:
-    assert set(assert_invalid(post(caller, b"{}"))) == {"name", "workspace_id"}
+    assert set(assert_invalid(post(caller, b"{}"))) == {"name"}
     patched = caller.request("PATCH", f"/datasets/{caller.make_dataset()}", json={})
     assert set(assert_invalid(patched)) == {"schema"}
 

@@ -148,7 +148,8 @@ def read_header(read: ReadRange, *, size_bytes: int, record_limit_bytes: int) ->
 def _names(record: bytes) -> tuple[str, ...]:
     cells = split_cells(record)
     if isinstance(cells, Fault):
-        raise FileFault(f"The header can't be read. {cells.reason}.")
+        advice = _SAVE_AGAIN if cells.code == "invalid_utf8" else "Mend it and upload the file again."
+        raise FileFault(f"The header can't be read. {cells.reason}. {advice}")
     names = tuple(cell.strip() for cell in cells)
     if names == ("",):
         raise FileFault("The file has no records.")

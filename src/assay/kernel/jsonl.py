@@ -106,6 +106,8 @@ _MALFORMATIONS = {
     "trailing characters": ("something follows the object", 1),
     "invalid character in unicode escape": ("invalid \\u escape", 1),
     "invalid escaped character": ("invalid escape in a string", 0),
+    "invalid escape character in string": ("invalid escape in a string", 1),  # of a key
+    "expected '\"'": ("object keys must be strings", 0),
 }
 _SAID = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 _ESCAPE = re.compile(

@@ -57,13 +57,13 @@ async def post_file(dataset_id: DatasetId, request: Request, services: WithServi
     offer = await run_in_threadpool(_start, services, visitor, dataset_id, form.filename)
     try:
         await _receive(services, offer.job, form)
-    except ClientDisconnect as error:
+    except (ClientDisconnect, AssayError) as error:
         await run_in_threadpool(_give_up, services, offer.job)
+        if isinstance(error, AssayError) and error.code is not ErrorCode.BODY_INCOMPLETE:
+            raise
+        # Not to the same URL, as whoever sends it without a form may.
         message = "The connection ended before the whole file had arrived; send it again."
         raise Invalid(message, code=ErrorCode.BODY_INCOMPLETE) from error
-    except AssayError:
-        await run_in_threadpool(_give_up, services, offer.job)
-        raise
     return RedirectResponse(f"/datasets/{offer.job.dataset_id}/imports/{offer.job.id}", status_code=303)
 
 
