@@ -252,4 +252,5 @@ webhook_deliveries = Table(
     Index("one_delivery_per_event", "endpoint_id", "job_id", "event_type", unique=True),
     Index("webhook_deliveries_of_endpoint", "endpoint_id", "id"),
     Index("webhook_deliveries_due", "state", "next_attempt_at"),
+    Index("webhook_deliveries_due_of_endpoint", "endpoint_id", "state", "next_attempt_at"),
 )

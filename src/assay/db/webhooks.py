@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 
 from assay.db.engine import WEBHOOK_LOCK, ReadTransaction, WriteTransaction, take_turn
 from assay.db.tables import EPOCH, webhook_deliveries, webhook_endpoints
@@ -190,34 +190,30 @@ def claim_delivery(tx: WriteTransaction, *, lease: timedelta) -> ClaimedDelivery
     """
     take_turn(tx, WEBHOOK_LOCK)
     now = tx.now()
-    waiting = webhook_deliveries.c.state == DeliveryState.WAITING.value
-    busy = select(webhook_deliveries.c.endpoint_id).where(waiting, webhook_deliveries.c.lease_until > now)
-    statement = (
-        select(webhook_deliveries, webhook_endpoints.c.url, webhook_endpoints.c.secret)
-        .join(webhook_endpoints, webhook_endpoints.c.id == webhook_deliveries.c.endpoint_id)
-        .where(
-            waiting,
-            webhook_deliveries.c.next_attempt_at <= now,
-            webhook_deliveries.c.endpoint_id.not_in(busy),
-        )
-        .order_by(webhook_endpoints.c.last_claimed_at, webhook_deliveries.c.next_attempt_at, webhook_deliveries.c.id)
-        .limit(1)
-    )
-    row = tx.connection.execute(statement).one_or_none()
-    if row is None:
+    is_waiting = webhook_deliveries.c.state == DeliveryState.WAITING.value
+    is_due = is_waiting & (webhook_deliveries.c.next_attempt_at <= now)
+    busy = select(webhook_deliveries.c.endpoint_id).where(is_waiting, webhook_deliveries.c.lease_until > now)
+    has_due = exists().where(webhook_deliveries.c.endpoint_id == webhook_endpoints.c.id, is_due)
+    turn = select(webhook_endpoints).where(webhook_endpoints.c.id.not_in(busy), has_due)
+    endpoint = tx.connection.execute(turn.order_by(webhook_endpoints.c.last_claimed_at).limit(1)).one_or_none()
+    if endpoint is None:
         return None
+    due = select(webhook_deliveries).where(webhook_deliveries.c.endpoint_id == endpoint.id, is_due)
+    row = tx.connection.execute(
+        due.order_by(webhook_deliveries.c.next_attempt_at, webhook_deliveries.c.id).limit(1)
+    ).one()
     attempt = row.attempts + 1
     claimed = {"attempts": attempt, "lease_until": now + lease, "last_attempt_at": now}
     tx.connection.execute(update(webhook_deliveries).where(webhook_deliveries.c.id == row.id).values(**claimed))
-    of_endpoint = webhook_endpoints.c.id == row.endpoint_id
-    tx.connection.execute(update(webhook_endpoints).where(of_endpoint).values(last_claimed_at=now))
+    its_turn = update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint.id)
+    tx.connection.execute(its_turn.values(last_claimed_at=now))
     return ClaimedDelivery(
         id=row.id,
         job_id=row.job_id,
         attempt=attempt,
         body=row.body,
-        url=row.url,
-        secret=row.secret,
+        url=endpoint.url,
+        secret=endpoint.secret,
         claimed_at=now,
     )
 
