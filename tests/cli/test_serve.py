@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -149,6 +150,28 @@ def test_sigterm_answers_clients_that_wait(tmp_path: Path) -> None:
             assert answer.result().json()["status"] == "uninitialised"
         assert process.popen is not None
         assert process.popen.returncode == 0
+
+
+def test_sigterm_during_an_upload_tells_the_client_and_leaves_no_file(tmp_path: Path) -> None:
+    with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process, calling(process) as caller:
+        offer = caller.ask_for_url(caller.make_dataset())
+        url = urlsplit(address_of(process))
+        assert url.hostname is not None
+        with socket.create_connection((url.hostname, url.port or 0), timeout=30) as client:
+            head = f"PUT {urlsplit(offer['upload_url']).path} HTTP/1.1\r\nHost: here\r\nContent-Length: 9000000\r\n"
+            client.sendall(f"{head}Content-Type: {offer['content_type']}\r\n\r\nage\n".encode() + b"18\n" * 1_000_000)
+            wait_until(lambda: any(each.stat().st_size for each in partial_files(tmp_path)), what="it is written")
+            process.send(signal.SIGTERM)
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        assert process.wait(END_SECONDS)
+        assert partial_files(tmp_path) == []
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"to the same URL once it is back" in answer
+    assert "Traceback" not in process.output()
+
+
+def partial_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("storage/tmp/*") if path.is_file()]
 
 
 def test_job_in_hand_survives_a_restart(tmp_path: Path) -> None:

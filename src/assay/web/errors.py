@@ -95,13 +95,13 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_framework_fault)
 
 
-def _on_disconnect(_request: Request, _error: Exception) -> JSONResponse:
+async def _on_disconnect(_request: Request, _error: Exception) -> JSONResponse:
     """Most likely nobody hears it; but it is no fault of the service, and the log and the figures must not say so."""
     detail = "The connection ended before the whole body had arrived; send it again."
     return error_response(400, ErrorCode.BODY_INCOMPLETE, detail)
 
 
-def _on_fault(_request: Request, error: Exception) -> JSONResponse:
+async def _on_fault(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, AssayError):
         raise error
     status = status_of(error)
@@ -117,7 +117,7 @@ def _on_fault(_request: Request, error: Exception) -> JSONResponse:
     return error_response(status, error.code, detail, headers=headers)
 
 
-def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     if isinstance(error.body, MalformedJson):
@@ -142,7 +142,7 @@ def _words(fault: dict[str, Any]) -> str:
     return str(fault["msg"]) if words is None else words.format(**fault.get("ctx", {}))
 
 
-def _on_framework_fault(request: Request, error: Exception) -> JSONResponse:
+async def _on_framework_fault(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     code = FRAMEWORK_CODES.get(error.status_code, ErrorCode.INVALID_REQUEST)

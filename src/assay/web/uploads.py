@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from xxhash import xxh3_128
 
 from assay import crash_points
-from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
+from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound, Unavailable
 from assay.jobs import Import
 from assay.operations import (
     SeenUpload,
@@ -99,7 +99,8 @@ async def take_in(
         raise
     except asyncio.CancelledError:
         _break_off(services, upload, job)  # here and now: the service is ending, and may not come back to this
-        raise
+        message = "The service is ending; upload the file again to the same URL once it is back."
+        raise Unavailable(message, code=ErrorCode.BODY_INCOMPLETE) from None
     seen = SeenUpload(size_bytes=upload.size_bytes, hash=upload_hash)
     await run_in_threadpool(finish_upload, services.db, job, seen)
     services.wake_worker()
