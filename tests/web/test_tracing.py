@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from opentelemetry import trace
@@ -45,6 +46,7 @@ def test_request_and_attempt_are_spans(importer: Caller, spans: InMemorySpanExpo
 def test_no_token_no_signed_path_and_no_record_is_in_a_span(importer: Caller, spans: InMemorySpanExporter) -> None:
     dataset_id = importer.make_dataset(schema=AGES)
     offer = importer.ask_for_url(dataset_id)
+    importer.client.put("/behind/a/proxy" + urlsplit(offer["upload_url"]).path)
     importer.put(offer, ages_csv(1, "zebra-crossing"))
     importer.settled(dataset_id, offer["import_id"])
     wait_until(lambda: find(spans, "import attempt"), what="the span of the attempt")

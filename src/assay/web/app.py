@@ -10,7 +10,6 @@ from starlette.types import Scope
 from assay import __version__
 from assay.errors import AssayError, ErrorCode
 from assay.storage.base import check_storage
-from assay.storage.local import UPLOADS_PATH
 from assay.web import (
     api,
     appends,
@@ -31,7 +30,7 @@ from assay.web.description import describe_truly
 from assay.web.errors import error_response, install_handlers, responses
 from assay.web.limits import RateLimiter
 from assay.web.metrics import Metrics, get_metrics
-from assay.web.middleware import AnswerBugs, LimitBody, LogRequests, SecureAnswers, StripTrailingSlash
+from assay.web.middleware import SIGNED, AnswerBugs, LimitBody, LogRequests, SecureAnswers, StripTrailingSlash
 from assay.web.services import Services, WithServices
 
 DESCRIPTION = """\
@@ -81,8 +80,7 @@ def create_app(services: Services) -> FastAPI:
 
 def _has_signed_path(scope: Scope) -> bool:
     """Its span would tell the path to whoever reads traces."""
-    path: str = scope["path"]
-    return path.startswith(UPLOADS_PATH + "/")
+    return SIGNED.search(scope["path"]) is not None
 
 
 def _add_operation_routes(app: FastAPI) -> None:

@@ -157,7 +157,8 @@ class LogRequests:
                 _log_request(scope, status, seconds=time.perf_counter() - started)
 
 
-# At a path that is none, as when a proxy puts something before it or letters are changed, a signed token is good still.
+# Not for logs and traces, wherever it stands in a path: at one that is none, as when a proxy puts something before it
+# or letters are changed, a signed token is good still.
 SIGNED = re.compile(rf"({UPLOADS_PATH}/).+", re.IGNORECASE | re.DOTALL)
 
 
