@@ -5,7 +5,7 @@ Knows the field types and their constraints; how a record is judged by them is t
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -198,9 +198,8 @@ def _unknown_type(settings: Mapping[object, object]) -> str:
     given = settings["type"]
     if not isinstance(given, str):
         return "A field's type must be text."
-    close = difflib.get_close_matches(given[:MAX_KEY_CHARACTERS], FIELD_TYPES, n=1)
-    meant = OTHER_NAMES.get(given.lower()) or (close[0] if close else None)
-    return f"Unknown type {quoted_key(given)}." + (f" Did you mean {meant}?" if meant else "")
+    meant = OTHER_NAMES.get(given.lower()) or _closest(given, FIELD_TYPES)
+    return f"Unknown type {quoted_key(given)}.{_guess(meant)}"
 
 
 def _check_key(key: str, path: str, faults: _Faults) -> None:
@@ -215,9 +214,16 @@ def _check_key(key: str, path: str, faults: _Faults) -> None:
 def _check_known(given: Mapping[object, object], known: tuple[str, ...], path: str, what: str, faults: _Faults) -> None:
     for key in given:
         if key not in known:
-            close = difflib.get_close_matches(str(key)[:MAX_KEY_CHARACTERS], known, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            faults.add(path, f"Unknown key {quoted_key(str(key))}.{hint} {what} can have: {', '.join(known)}.")
+            guess = _guess(_closest(str(key), known))
+            faults.add(path, f"Unknown key {quoted_key(str(key))}.{guess} {what} can have: {', '.join(known)}.")
+
+
+def _closest(given: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(given[:MAX_KEY_CHARACTERS], list(known), n=1)), None)
+
+
+def _guess(meant: str | None) -> str:
+    return f" Did you mean {meant}?" if meant else ""
 
 
 def _parse_label(label: object, path: str, faults: _Faults) -> str | None:

@@ -109,19 +109,20 @@ class Worker:
             engine.end()
         for each in (self._claimer, self._sweeper):
             each.join(max(0.0, self._stop_deadline - time.monotonic()))
-        while self._runs and time.monotonic() < self._stop_deadline:
-            time.sleep(0.02)
+        self._wait_for_runs(until=self._stop_deadline)
         for engine in engines:
             engine.kill()
+        self._wait_for_runs(until=time.monotonic() + KILLED_SECONDS)
         self._let_go_of_the_rest()
         self._has_stopped.set()
         self._heartbeat.join(STOP_SECONDS)
 
+    def _wait_for_runs(self, *, until: float) -> None:
+        while self._runs and time.monotonic() < until:
+            time.sleep(0.02)
+
     def _let_go_of_the_rest(self) -> None:
         """A thread that still waits, as for a storage that does not answer, can't be ended; its job goes to others."""
-        give_up_at = time.monotonic() + KILLED_SECONDS
-        while self._runs and time.monotonic() < give_up_at:
-            time.sleep(0.02)
         with self._runs_lock:
             left = list(self._runs)
         for run in left:

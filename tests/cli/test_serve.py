@@ -108,11 +108,11 @@ def test_interrupt_ends_it_in_order(tmp_path: Path) -> None:
 def test_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
         family = descendants(process.id)
-        host, _, port = address_of(process).removeprefix("http://").rpartition(":")
-        with socket.create_connection((host, int(port))) as client:
+        place = place_of(process)
+        with socket.create_connection(place) as client:
             client.sendall(b"POST /session HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nto")  # and no more
             process.send(signal.SIGINT)
-            wait_until(lambda: not is_taken(host, int(port)), what="the server takes no more")
+            wait_until(lambda: not is_taken(place), what="the server takes no more")
             process.send(signal.SIGINT)
             assert process.wait(1), "it does not wait for the request"
         assert process.popen is not None
@@ -121,9 +121,16 @@ def test_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         wait_until(lambda: not any(is_alive(member) for member in family), what="no process of it is left", seconds=5)
 
 
-def is_taken(host: str, port: int) -> bool:
+def place_of(process: Process) -> tuple[str, int]:
+    url = urlsplit(address_of(process))
+    assert url.hostname is not None
+    assert url.port is not None
+    return url.hostname, url.port
+
+
+def is_taken(place: tuple[str, int]) -> bool:
     with socket.socket() as asking:
-        return asking.connect_ex((host, port)) == 0
+        return asking.connect_ex(place) == 0
 
 
 def test_sigterm_right_after_the_start_ends_it_in_order(tmp_path: Path) -> None:
@@ -155,9 +162,7 @@ def test_sigterm_answers_clients_that_wait(tmp_path: Path) -> None:
 def test_sigterm_during_an_upload_tells_the_client_and_leaves_no_file(tmp_path: Path) -> None:
     with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process, calling(process) as caller:
         offer = caller.ask_for_url(caller.make_dataset())
-        url = urlsplit(address_of(process))
-        assert url.hostname is not None
-        with socket.create_connection((url.hostname, url.port or 0), timeout=30) as client:
+        with socket.create_connection(place_of(process), timeout=30) as client:
             head = f"PUT {urlsplit(offer['upload_url']).path} HTTP/1.1\r\nHost: here\r\nContent-Length: 9000000\r\n"
             client.sendall(f"{head}Content-Type: {offer['content_type']}\r\n\r\nage\n".encode() + b"18\n" * 1_000_000)
             wait_until(lambda: any(each.stat().st_size for each in partial_files(tmp_path)), what="it is written")

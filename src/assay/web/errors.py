@@ -89,6 +89,7 @@ def wrong_content_type(wanted: str, given: str) -> Invalid:
 
 
 def install_handlers(app: FastAPI) -> None:
+    """They are coroutines: a request that was called off, as when the service ends, can't wait for a thread."""
     app.add_exception_handler(AssayError, _on_fault)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
