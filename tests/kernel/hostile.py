@@ -351,7 +351,8 @@ def _mutated(chance, record):
     while chance.is_wild():
         at = chance.randint(0, len(record))
         cut = chance.choice([0, 0, 1, 1, 2, 8])
-        record = record[:at] + chance.choice(HOSTILE_BYTES) + record[at + cut :]
+        after = b"" if chance.random() < 0.2 else chance.choice(HOSTILE_BYTES) + record[at + cut :]
+        record = record[:at] + after
         if chance.random() < 0.5:
             break
     return record

@@ -81,7 +81,7 @@ def made_file(format, file_seed, seeds):
 
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
 def test_the_fast_pass_agrees_with_the_exact_one(format, capsys):
-    counts = {"records": 0, "accepted": 0, "recognised": 0, "doubted": 0, "files": 0}
+    counts = {"records": 0, "accepted": 0, "recognised": 0, "doubted": 0, "torn": 0, "files": 0}
 
     recognise = fast_pass.recognise
 
@@ -89,6 +89,7 @@ def test_the_fast_pass_agrees_with_the_exact_one(format, capsys):
         accepted, doubts = recognise(*arguments, **named)
         counts["recognised"] += len(accepted.rows)
         counts["doubted"] += len(set(doubts.rows.tolist()))
+        counts["torn"] += len(doubts.torn_rows)
         return accepted, doubts
 
     def check(file_seed, seeds, chunk_bytes):
@@ -113,10 +114,42 @@ def test_the_fast_pass_agrees_with_the_exact_one(format, capsys):
         run += 1
     with capsys.disabled():
         said = "{records:,} records of {files:,} files compared, {accepted:,} accepted, {recognised:,} by the fast pass"
-        said += ", {doubted:,} judged by some fields"
+        said += ", {doubted:,} judged by some fields, {torn:,} torn"
         sys.stdout.write(f"\n{format}: {said.format(**counts)}\n")
     assert counts["recognised"] > counts["accepted"] * 0.5
     assert counts["doubted"] > (counts["records"] - counts["accepted"]) * 0.05
+    assert counts["torn"] > (counts["records"] - counts["accepted"]) * 0.01
+
+
+JSONL_RECORDS = [
+    rb'{"a": "text \u00e9\ud83d\ude00\n", "n" : -12.5e+3, "j": {"k": [1, "x", {}], "l": null}, "b":true , "x": 1}',
+    '{"a":"é“😀\t [[{{","a":1,"n":0}'.encode(),
+    b' \t{"n":01,"b":nul,"j":[[]]}  ',
+    b'{"j":"[{","b":false,"n":-}\t',
+    b'{"a":"\\\\","a":"\t","j":[1,{"k":"","k":2}]}',
+]
+CSV_RECORDS = [
+    'text é😀,-12.5,"{""k"": [1, ""x""]}",true,'.encode(),
+    b'"a ""quoted"" one",1,"x,\ny",,false',
+    b'a"b,1,[],true,,,"x"y',
+    b",,,,,,,",
+    b'"","" ,\t,"\t"',
+]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \r\n", b"\t\n", b"\r\r\n"])
+@pytest.mark.parametrize("last_end", [b"\n", b"\r\n", b"\r", b" ", b""])
+@pytest.mark.parametrize(("format", "records"), [("jsonl", JSONL_RECORDS), ("csv", CSV_RECORDS)])
+def test_records_may_be_cut_off_anywhere(format, records, end, last_end, monkeypatch):
+    """The fast pass tells of most that they are; what is said of them is what the exact pass would have said."""
+    schema = fields_schema(a="text", n="number", j="json", b="boolean")
+    header = ("a", "n", "j", "b", "x") if format == "csv" else None
+    for record in records:
+        parts = [record[:length] for length in range(1, len(record) + 1)]
+        whole = end.join(parts) + last_end
+        for data in filter(FORMATS[format].framing.frames, [whole, *(part + last_end for part in parts)]):
+            chunk = Chunk(0, 0, len(data), 0, header, 0)
+            compare(data, ChunkTask(chunk, format, schema, DATASET_ID), monkeypatch)
 
 
 def test_nothing_is_no_value_inside_a_container(monkeypatch):

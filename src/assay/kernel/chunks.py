@@ -24,7 +24,7 @@ from assay.kernel.columns import (
     merged,
     rejections_table,
 )
-from assay.kernel.doubts import judge_doubts
+from assay.kernel.doubts import judge_doubts, judge_torn
 from assay.kernel.files import (
     SCAN_BYTES,
     FileFault,
@@ -218,10 +218,10 @@ def check_chunk(data: bytes | memoryview, task: ChunkTask) -> ChunkResult:
     lengths = frames.stops - frames.starts
     too_long = np.flatnonzero(lengths > task.record_limit_bytes)
     faults = [_too_long(int(lengths[row]), task.record_limit_bytes) for row in too_long]
-    recognised, doubted, rest = _recognised(data, frames, task, lengths <= task.record_limit_bytes)
+    recognised, refused_at_once, rest = _recognised(data, frames, task, lengths <= task.record_limit_bytes)
     judge = format.judge(task.schema, chunk.header or ())
     accepted, refused = judge_exactly(data, frames, rest, judge, task.schema)
-    rejected = _in_record_order([refused, doubted, Rejected(too_long, faults)])
+    rejected = _in_record_order([refused, *refused_at_once, Rejected(too_long, faults)])
     return _result(data, frames, task, merged([accepted, recognised]), rejected)
 
 
@@ -237,19 +237,22 @@ def _fast_pass(size_bytes: int) -> Any:
 
 def _recognised(
     data: bytes, frames: Frames, task: ChunkTask, readable: NDArray[np.bool_]
-) -> tuple[Accepted, Rejected, Offsets]:
-    """What the fast pass accepts of the readable records, what is rejected for the fields that it was in doubt about,
-    and which are left for the exact pass to read."""
+) -> tuple[Accepted, list[Rejected], Offsets]:
+    """What the fast pass accepts of the readable records, what is rejected by what it tells of them, and which are left
+    for the exact pass to read."""
     fast_pass = _fast_pass(len(data))
     if fast_pass is None:
-        return Accepted(np.empty(0, np.int64), []), Rejected(np.empty(0, np.int64), []), np.flatnonzero(readable)
-    accepted, doubts = fast_pass.recognise(
-        data, frames, task.format, schema=task.schema, header=task.chunk.header, among=readable
-    )
+        return Accepted(np.empty(0, np.int64), []), [], np.flatnonzero(readable)
+    header = task.chunk.header or ()
+    accepted, doubts = fast_pass.recognise(data, frames, task.format, schema=task.schema, header=header, among=readable)
     format = FORMATS[task.format]
-    rejected = judge_doubts(data, doubts, format.field_judges(task.schema), format.value_of)
+    rejected = [
+        judge_doubts(data, doubts, format.field_judges(task.schema), format.value_of),
+        judge_torn(doubts, lambda found: format.torn(found, header)),
+    ]
     left = readable.copy()
-    left[accepted.rows] = left[rejected.rows] = False
+    for part in (accepted, *rejected):
+        left[part.rows] = False
     return accepted, rejected, np.flatnonzero(left)
 
 

@@ -23,7 +23,7 @@ def csv_judge(schema: DatasetSchema, header: tuple[str, ...]) -> Judge:
         if isinstance(cells, Fault):
             return [], [cells]
         if len(cells) != width:
-            return [], [_wrong_count(len(cells), width)]
+            return [], [wrong_cell_count(len(cells), width)]
         values: list[Value | None] = []
         faults: list[Fault] = []
         for position, parse, missing, known_faults in judges:
@@ -72,5 +72,5 @@ def _malformed(text: str, at: int) -> Fault:
     return fault(RAW_FIELD, "malformed_csv", what=what, position=len(text[:at].encode()))
 
 
-def _wrong_count(found: int, expected: int) -> Fault:
+def wrong_cell_count(found: int, expected: int) -> Fault:
     return fault(RAW_FIELD, "wrong_cell_count", found=counted(found, "cell"), expected=f"{expected:,}")

@@ -1,7 +1,7 @@
-"""Records in which the fast pass has doubts about some fields only: these alone are judged, exactly.
+"""Records of which the fast pass leaves little to judge: that is judged here, exactly.
 
-It vouches for such a record's grammar and for all its other fields, so what is left is a value or two, and a record
-with a fault costs a fraction of what it costs to read all of it again.
+It vouches for a record's grammar and for all its fields but some, so a value or two are left; or for all there is of a
+record that is torn. A record with a fault then costs a fraction of what it costs to read all of it again.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,12 +25,21 @@ class Doubts:
 
     `data[starts[i]:stops[i]]` is the value, as JSON has it or as a cell's text. The two are equal where there is none,
     and -1 where it doesn't stand in the data as it is.
+
+    `torn[i]` is of record `torn_rows[i]`: in CSV the number of its cells, which is not the header's; in JSONL the
+    number of bytes after which it ends too soon.
     """
 
     rows: Offsets
     fields: Offsets
     starts: Offsets
     stops: Offsets
+    torn_rows: Offsets
+    torn: Offsets
+
+
+def judge_torn(doubts: Doubts, fault_of: Callable[[int], Fault]) -> Rejected:
+    return Rejected(doubts.torn_rows, [fault_of(found) for found in doubts.torn.tolist()])
 
 
 def judge_doubts(

@@ -69,19 +69,21 @@ def note_doubled(data: Bytes, i: int, end: int, row: int, field: int, spans: Spa
 
 
 @inlined
-def walk_cells(data: Bytes, i: int, stop: int, row: int, fields: Numbers, spans: Spans) -> bool:
-    """Whether the record from `i` to `stop` is surely fine; `fields` has each column's field, or -1."""
-    for column in range(fields.size):
-        field = fields[column]
+def walk_cells(data: Bytes, i: int, stop: int, row: int, fields: Numbers, spans: Spans) -> int:
+    """How many cells the record from `i` to `stop` has; 0 if it isn't surely well-formed. `fields` has each column's
+    field, or -1."""
+    cells = 0
+    while True:
+        field = fields[cells] if cells < fields.size else -1
         if data[i] == QUOTE:
             start = i + 1
             i, doubled = walk_quoted(data, start, stop)
             if i < 0:
-                return False
+                return 0
             length = i - 1 - start
             if field >= 0 and doubled:
                 if not note_doubled(data, start, i - 1, row, field, spans):
-                    return False
+                    return 0
             elif field >= 0 and length > 0:
                 note(spans, row, field, start, length, CELL)
         else:
@@ -89,12 +91,12 @@ def walk_cells(data: Bytes, i: int, stop: int, row: int, fields: Numbers, spans:
             i = walk_bare(data, i)
             if field >= 0 and i > start:
                 note(spans, row, field, start, i - start, CELL)
+        cells += 1
         if i >= stop:
-            return i == stop and column == fields.size - 1
+            return cells if i == stop else 0
         if data[i] != COMMA:
-            return False
+            return 0
         i += 1
-    return False
 
 
 @compiled
@@ -102,5 +104,7 @@ def walk_rows(data: Bytes, starts: Numbers, stops: Numbers, fields: Numbers, spa
     """A row for each record; `starts` and `stops` bound them without their line ends."""
     for row in range(starts.size):
         spans.kinds[row, :] = ABSENT
-        fine = stops[row] < data.size and walk_cells(data, starts[row], stops[row], row, fields, spans)
+        cells = walk_cells(data, starts[row], stops[row], row, fields, spans) if stops[row] < data.size else 0
+        fine = cells == fields.size
         spans.status[row] = CLEAR if fine else SUSPECT
+        spans.torn[row] = 0 if fine else cells

@@ -20,22 +20,22 @@ from assay.kernel.fast_nested import (
     walk_word,
 )
 from assay.kernel.fast_spans import ABSENT, BOOLEAN, CLEAR, CONTAINER, NUMBER, STRING, SUSPECT, Numbers, Spans, note
-from assay.kernel.fast_strings import QUOTE, unescape, walk_string
+from assay.kernel.fast_strings import LINE_FEED, QUOTE, broken_off, has_line_feed, unescape, walk_string
 
 
 @inlined
 def walk_key(data: Bytes, i: int, previous: int, keys: Keys, spans: Spans) -> tuple[int, int]:
-    """From a key's opening quote: (its slot or -1, the position after its closing quote)."""
+    """From a key's opening quote: (its slot or -1, the position after its closing quote or what `walk_string` gave)."""
     guess = keys.follow[previous + 1]
     if guess >= 0 and key_is(data, i + 1, keys, guess):
         return guess, i + 2 + keys.starts[guess + 1] - keys.starts[guess]
     end, escaped = walk_string(data, i + 1)
     if end < 0:
-        return -1, i
+        return -1, end
     if escaped:
         at = spans.side_used[0]
         if at + end - i > spans.side.size:
-            return -1, i
+            return -1, -1
         return intern(spans.side_view, at, unescape(data, i + 1, end, spans.side, at), keys), end + 1
     slot = intern(data, i + 1, end, keys)
     # Only a key that stands as it is spelled: bytes that look like another's text may be escapes, or no JSON at all.
@@ -57,12 +57,12 @@ def note_string(data: Bytes, start: int, end: int, row: int, field: int, spans: 
 
 @inlined
 def walk_value(data: Bytes, i: int, row: int, field: int, spans: Spans, raw: NDArray[np.bool_], nest: Nest) -> int:
-    """Walks one value, and notes it if `field` isn't negative; the position after it, or -1."""
+    """Walks one value, and notes it if `field` isn't negative; the position after it, or what stands for none."""
     c = data[i]
     if c == QUOTE:
         end, escaped = walk_string(data, i + 1)
         if end < 0 or field < 0:
-            return end + 1 if end >= 0 else -1
+            return end + 1 if end >= 0 else end
         if raw[field]:
             note(spans, row, field, i, end + 1 - i, STRING)
         elif not escaped:
@@ -76,6 +76,8 @@ def walk_value(data: Bytes, i: int, row: int, field: int, spans: Spans, raw: NDA
     elif c == 0x2D or is_digit(c):
         kind = NUMBER
         end = walk_number(data, i)
+    elif c == LINE_FEED:
+        return ~i
     else:
         kind = ABSENT if c == 0x6E else BOOLEAN
         end = walk_word(data, i)
@@ -88,30 +90,32 @@ def walk_value(data: Bytes, i: int, row: int, field: int, spans: Spans, raw: NDA
 def walk_record(
     data: Bytes, i: int, row: int, number: int, keys: Keys, spans: Spans, raw: NDArray[np.bool_], nest: Nest
 ) -> int:
-    """From an opening brace: the position after its closing one, or -1 for a record that isn't surely fine."""
+    """From an opening brace: the position after its closing one, or what stands for none."""
     previous = -1
     i = skip_space(data, i + 1)
     if data[i] == CLOSE_BRACE:
         return i + 1
     while data[i] == QUOTE:
         slot, i = walk_key(data, i, previous, keys, spans)
-        if slot < 0 or keys.seen[slot] == number:
+        if slot < 0:
+            return min(i, -1)
+        if keys.seen[slot] == number:
             return -1
         keys.seen[slot] = number
         previous = slot
         i = skip_space(data, i)
         if data[i] != COLON:
-            return -1
+            return broken_off(data, i)
         i = walk_value(data, skip_space(data, i + 1), row, slot if slot < raw.size else -1, spans, raw, nest)
         if i < 0:
-            return -1
+            return i
         i = skip_space(data, i)
         if data[i] == CLOSE_BRACE:
             return i + 1
         if data[i] != COMMA:
-            return -1
+            return broken_off(data, i)
         i = skip_space(data, i + 1)
-    return -1
+    return broken_off(data, i)
 
 
 @compiled
@@ -119,17 +123,20 @@ def walk_lines(
     data: Bytes,
     starts: Numbers,
     stops: Numbers,
+    content_starts: Numbers,
+    content_stops: Numbers,
     number: int,
     keys: Keys,
     spans: Spans,
     raw: NDArray[np.bool_],
     nest: Nest,
 ) -> None:
-    """A row for each record; `starts` and `stops` bound them without white space, `number` is the first one's."""
+    """A row for each record, as its frame has it; `number` is the first one's."""
     for row in range(starts.size):
         spans.kinds[row, :] = ABSENT
-        start, stop = starts[row], stops[row]
-        fine = stop < data.size and data[start] == OPEN_BRACE
-        if fine:
-            fine = walk_record(data, start, row, number + row, keys, spans, raw, nest) == stop
-        spans.status[row] = CLEAR if fine else SUSPECT
+        start, stop, end = content_starts[row], stops[row], -1
+        if has_line_feed(data, stop) and data[start] == OPEN_BRACE:
+            end = walk_record(data, start, row, number + row, keys, spans, raw, nest)
+        spans.status[row] = CLEAR if end == content_stops[row] else SUSPECT
+        is_cut = end < 0 and ~end >= stop  # at the line feed, or the carriage return before it
+        spans.torn[row] = stop - starts[row] if is_cut else 0

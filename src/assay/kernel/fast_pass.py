@@ -45,7 +45,7 @@ def jsonl_walk(schema: DatasetSchema, _: tuple[str, ...]) -> Walk:
     nest = new_nest()
 
     def walk(data: Bytes, frames: Frames, spans: Spans, number: int) -> None:
-        walk_lines(data, frames.content_starts, frames.content_stops, number, keys, spans, raw, nest)
+        walk_lines(data, *frames.bounds, number, keys, spans, raw, nest)
 
     return walk
 
@@ -69,13 +69,13 @@ def recognise(
     format: str,
     *,
     schema: DatasetSchema,
-    header: tuple[str, ...] | None,
+    header: tuple[str, ...],
     among: NDArray[np.bool_],
 ) -> tuple[Accepted, Doubts]:
     """The records that are surely valid, of those `among` which to look; and what is in doubt in others of them."""
     whole = np.frombuffer(data, np.uint8)
     spans = new_spans(len(frames), len(schema.fields), side_bytes=len(data))
-    walk = WALKS[format](schema, header or ())
+    walk = WALKS[format](schema, header)
     values, doubtful = _read(whole, frames, spans, walk, recognisers(schema), allowed_kinds(schema))
     rows = np.flatnonzero((spans.status != SUSPECT) & among)
     texts = [at for at, found in enumerate(values) if found is None]
@@ -84,7 +84,8 @@ def recognise(
         text_column[at] if found is None else value_column(spans, at, rows, found, arrow_type)
         for at, (found, arrow_type) in enumerate(zip(values, field_types(schema), strict=True))
     ]
-    return Accepted(rows, columns), _doubts(spans, doubtful[among[doubtful[:, 0]]], _raw_fields(schema), size=len(data))
+    doubts = _doubts(spans, doubtful[among[doubtful[:, 0]]], _raw_fields(schema), size=len(data), among=among)
+    return Accepted(rows, columns), doubts
 
 
 def _read(
@@ -98,9 +99,13 @@ def _read(
     doubtful = [np.empty((0, 2), np.int64)]
     for first in range(0, len(frames), BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
-        part = Frames(frames.starts[rows], frames.stops[rows], frames.content_starts[rows], frames.content_stops[rows])
+        part = Frames(*(bounds[rows] for bounds in frames.bounds))
         seen = spans._replace(
-            starts=spans.starts[rows], lengths=spans.lengths[rows], kinds=spans.kinds[rows], status=spans.status[rows]
+            starts=spans.starts[rows],
+            lengths=spans.lengths[rows],
+            kinds=spans.kinds[rows],
+            status=spans.status[rows],
+            torn=spans.torn[rows],
         )
         walk(data, part, seen, first)
         marks = np.empty((len(fields), len(part)), np.uint8)  # [field, row]: a status for each value
@@ -122,7 +127,7 @@ def _raw_fields(schema: DatasetSchema) -> NDArray[np.bool_]:
     return np.array([field.type == "json" for field in schema.fields], np.bool_)
 
 
-def _doubts(spans: Spans, doubtful: Numbers, raw: NDArray[np.bool_], *, size: int) -> Doubts:
+def _doubts(spans: Spans, doubtful: Numbers, raw: NDArray[np.bool_], *, size: int, among: NDArray[np.bool_]) -> Doubts:
     rows, fields = doubtful[:, 0], doubtful[:, 1]
     kinds = spans.kinds[rows, fields]
     quotes = (kinds == STRING) & ~raw[fields]
@@ -133,4 +138,5 @@ def _doubts(spans: Spans, doubtful: Numbers, raw: NDArray[np.bool_], *, size: in
     starts[stands_elsewhere] = stops[stands_elsewhere] = -1
     is_absent = kinds == ABSENT
     starts[is_absent] = stops[is_absent] = 0
-    return Doubts(rows, fields, starts, stops)
+    torn_rows = np.flatnonzero((spans.torn > 0) & among)
+    return Doubts(rows, fields, starts, stops, torn_rows, spans.torn[torn_rows])

@@ -28,6 +28,7 @@ class Spans(NamedTuple):
     lengths: NDArray[np.int32]
     kinds: Bytes
     status: Bytes
+    torn: Numbers  # [row]: as `Doubts` has it, of a record of which that is sure; else 0
     side: Bytes  # values that don't stand in the data as they are, escapes and doubled quotes undone: in `side_memory`
     side_view: Bytes  # the same memory, read-only, as the data are
     side_used: Numbers  # [0]
@@ -42,6 +43,7 @@ def new_spans(rows: int, fields: int, side_bytes: int) -> Spans:
         lengths=np.empty((rows, fields), np.int32),
         kinds=np.empty((rows, fields), np.uint8),
         status=np.empty(rows, np.uint8),
+        torn=np.empty(rows, np.int64),
         side=side,
         side_view=side_view,
         side_used=np.zeros(1, np.int64),

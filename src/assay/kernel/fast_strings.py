@@ -1,13 +1,26 @@
 """The fast pass over JSON's strings: their end, their escapes, their text.
 
 Walkers stand on one fact: a line feed follows the record in the data, and no walker passes one. So what is read after a
-byte that isn't a line feed is always there.
+byte that isn't a line feed is always there. A walker that comes to the line feed, at `i`, before the record is through
+gives `~i` where it else gives a position, and -1 for all else that isn't surely fine: what stands for none.
 """
 
 from assay.kernel.fast_bytes import Bytes, after_character, as_integer, copy_bytes, skip_plain
-from assay.kernel.fast_compile import compiled
+from assay.kernel.fast_compile import compiled, inlined
 
-QUOTE, BACKSLASH = 0x22, 0x5C
+LINE_FEED, QUOTE, BACKSLASH = 0x0A, 0x22, 0x5C
+
+
+@inlined
+def has_line_feed(data: Bytes, stop: int) -> bool:
+    """Whether one follows a record that stops here, after a carriage return or at once: the last line may lack it."""
+    return stop + 1 < data.size or (stop + 1 == data.size and data[stop] == LINE_FEED)
+
+
+@inlined
+def broken_off(data: Bytes, i: int) -> int:
+    """What a walker gives that finds something else than it must."""
+    return ~i if data[i] == LINE_FEED else -1
 
 
 @compiled
@@ -60,7 +73,10 @@ def short_escape(c: int) -> int:
 
 @compiled
 def walk_string(data: Bytes, i: int) -> tuple[int, bool]:
-    """From after the opening quote: (the position of the closing one or -1, whether there are escapes)."""
+    """From after the opening quote: (the position of the closing one or -1, whether there are escapes).
+
+    Of a string that breaks off: `~i` of the line feed, or of another control character.
+    """
     escaped = False
     while i >= 0:
         i = skip_plain(data, i, QUOTE, BACKSLASH)
@@ -74,7 +90,7 @@ def walk_string(data: Bytes, i: int) -> tuple[int, bool]:
             while i >= 0 and data[i] >= 0x80:
                 i = after_character(data, i)
         else:
-            break
+            return ~i, escaped
     return -1, escaped
 
 

@@ -38,6 +38,10 @@ class Frames:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def bounds(self) -> tuple[Offsets, Offsets, Offsets, Offsets]:
+        return self.starts, self.stops, self.content_starts, self.content_stops
+
 
 def jsonl_ends(data: bytes, start: int, most: int) -> Offsets:
     """The offsets just past each line feed from `start` on, `most` of them at most."""

@@ -131,7 +131,16 @@ def _malformed(record: bytes, message: str) -> Fault:
     else:
         what, past = _MALFORMATIONS.get(said[1], (said[1], 0))
         position = int(said[2]) - past
+    return _malformed_at(what, position)
+
+
+def _malformed_at(what: str, position: int) -> Fault:
     return fault(RAW_FIELD, "malformed_json", what=what, position=position)
+
+
+def ends_too_soon(length: int) -> Fault:
+    """Of a record that is all right as far as it goes, for so many bytes."""
+    return _malformed_at(_TOO_SHORT, length)
 
 
 def _lone_surrogate(record: bytes) -> int | None:
