@@ -195,7 +195,8 @@ TYPE_NOTES = {
     "json": TypeNotes(
         "Any JSON value, kept as JSON text.",
         "Any value, kept as it stands.",
-        "A cell that is JSON is kept as it stands; any other text becomes a JSON string. No cell is refused.",
+        "A cell that is JSON, with no key twice in an object, is kept as it stands; any other text becomes a JSON "
+        "string. No cell is refused.",
         [
             in_json('{"a": [1, 2]}', '{"a": [1, 2]}'),
             in_json('"blue"', '"blue"'),

@@ -5,6 +5,7 @@ text of one CSV cell, never empty. Both give the column's value, or a `Refused`.
 valid values faster, but these functions are the definition of correct.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -244,14 +245,14 @@ def json_from_text(text: str) -> Parsed:
 
 
 def is_json(text: str) -> bool:
-    """RFC 8259, nested at most `MAX_NESTING` levels."""
-    if is_nested_deeper(text, MAX_NESTING):
+    """Whether a JSONL record may have it as a value: RFC 8259, not too many levels, and no key twice in an object."""
+    if is_nested_deeper(text, MAX_NESTING - 1):
         return False
     try:
         _read_any(text)
     except msgspec.DecodeError:
         return False
-    return True
+    return "{" not in text or repeated_key(text) is None
 
 
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
@@ -272,6 +273,32 @@ def is_nested_deeper(text: str, limit: int) -> bool:
         elif token[0] in ("]", "}"):
             depth -= 1
     return False
+
+
+class _RepeatedKeyError(Exception):
+    pass
+
+
+def _only_keys(pairs: list[tuple[str, object]]) -> None:
+    if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RepeatedKeyError(key)
+            seen.add(key)
+
+
+# The numbers are of no interest, and int() refuses those of more than 4,300 digits.
+_walk = json.JSONDecoder(object_pairs_hook=_only_keys, parse_int=len, parse_float=len).decode
+
+
+def repeated_key(text: str) -> str | None:
+    """The first key that stands twice in an object at any level of valid JSON, as the innermost object has it."""
+    try:
+        _walk(text)
+    except _RepeatedKeyError as error:
+        return str(error.args[0])
+    return None
 
 
 @dataclass(frozen=True)

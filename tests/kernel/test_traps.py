@@ -92,9 +92,11 @@ def test_brackets_in_texts_are_no_levels():
 
 
 def test_json_cell_nested_too_deeply_is_kept_as_a_string():
-    deep = "[" * 257 + "]" * 257
+    deep = "[" * 256 + "]" * 256
     outcome = outcome_of(f"x,y\n{deep},1\n{deep[1:-1]},1\n".encode(), fields_schema(x="json"), format="csv")
     assert [values["x"] for _, values in outcome.accepted] == [json.dumps(deep), deep[1:-1]]
+    exported = "".join(f'{{"x":{values["x"]}}}\n' for _, values in outcome.accepted).encode()
+    assert len(outcome_of(exported, fields_schema(x="json")).accepted) == 2
 
 
 def test_numbers_of_any_length_are_read():

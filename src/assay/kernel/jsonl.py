@@ -4,12 +4,11 @@ msgspec reads the grammar without building values. What it leaves undone is done
 keys that stand twice, nesting, and faults said in words.
 """
 
-import json
 import re
 
 import msgspec
 
-from assay.fieldtypes import MAX_NESTING, Refused, Value, is_nested_deeper
+from assay.fieldtypes import MAX_NESTING, Refused, Value, is_nested_deeper, repeated_key
 from assay.kernel.judge import Judge, Verdict, json_judges
 from assay.rejections import RAW_FIELD, Fault, fault, quoted_key
 from assay.schema import DatasetSchema
@@ -62,7 +61,7 @@ def read_members(record: bytes) -> dict[str, msgspec.Raw] | Fault:
     # Every member has a colon outside its value, so the counts differ if one was dropped because its key came again.
     # (A colon within a key makes them differ too; then the slow look finds nothing.)
     if b"{" in raw_values or record.count(b":") != len(members) + raw_values.count(b":"):
-        repeated = _repeated_key(text)
+        repeated = repeated_key(text)
         if repeated is not None:
             return fault(RAW_FIELD, "repeated_key", key=quoted_key(repeated))
     return members
@@ -73,32 +72,6 @@ def _kind(message: str) -> str:
     given = message.rsplit("`", 2)[1] if "`" in message else ""
     kinds = {"array": "an array", "str": "a string", "null": "null", "bool": "a boolean"}
     return kinds.get(given, "a number")
-
-
-class _RepeatedKeyError(Exception):
-    pass
-
-
-def _only_keys(pairs: list[tuple[str, object]]) -> None:
-    if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _RepeatedKeyError(key)
-            seen.add(key)
-
-
-# The numbers are of no interest, and int() refuses those of more than 4,300 digits.
-_walk = json.JSONDecoder(object_pairs_hook=_only_keys, parse_int=len, parse_float=len).decode
-
-
-def _repeated_key(text: str) -> str | None:
-    """The first key that stands twice in an object at any level of valid JSON, as the innermost object has it."""
-    try:
-        _walk(text)
-    except _RepeatedKeyError as error:
-        return str(error.args[0])
-    return None
 
 
 # What msgspec says → what we say, and how far its position stands past the byte that is at fault.
@@ -115,7 +88,7 @@ _ESCAPE = re.compile(
 )
 _CONSTANT = re.compile(rb"-?(?:NaN|Infinity)\b")
 _WORDS = (b"true", b"false", b"null")
-_WORD_STARTS = re.compile(rb"[tfn]")
+_COUNTED = re.compile(rb"[tfn].{0,3}\Z|\\u", re.DOTALL)
 _TOO_SHORT = "the record ends too soon"
 _MISSPELLED = "misspelled true, false or null"
 _BARE_WORD = re.compile(rb"[ \t\r\n]*(?=[tfn])")
@@ -150,18 +123,22 @@ def _lone_surrogate(record: bytes) -> int | None:
 
 
 def _too_short(record: bytes) -> tuple[str, int]:
-    """msgspec counts the letters of a word before it looks at them: `{"a":no}` lacks one by its count."""
+    """msgspec counts a word's letters, and an escape's digits, before it looks: `{"a":no}` lacks one by its count."""
     too_short = _TOO_SHORT, len(record)
-    if not _WORD_STARTS.search(record, len(record) - 4):
+    if not _COUNTED.search(record, max(len(record) - 7, 0)):
         return too_short
     try:
-        _decode_members(record + b"   ")
+        _decode_members(record + b"    ")
     except msgspec.DecodeError as error:
         said = _SAID.fullmatch(str(error))
         if said is not None and said[1] == "invalid character":
             what, start = _invalid_character(record, int(said[2]))
             if not any(word.startswith(record[start:].rstrip()) for word in _WORDS):
                 return what, start
+        elif said is not None and said[1] in _MALFORMATIONS:
+            what, past = _MALFORMATIONS[said[1]]
+            if int(said[2]) - past < len(record):
+                return what, int(said[2]) - past
     return too_short
 
 
