@@ -18,7 +18,7 @@ from assay.cli_admin import job, migrate, token, workspace
 from assay.cli_check import check
 from assay.cli_dataset import dataset
 from assay.cli_doctor import doctor
-from assay.cli_import import import_files
+from assay.cli_import import cancel, import_files
 from assay.cli_infer import infer
 from assay.cli_output import INTERRUPTED, READER_GONE, give_up
 from assay.cli_results import errors, export
@@ -63,7 +63,7 @@ def main() -> None:
     prepare_environment()
 
 
-for command in (check, infer, dataset, import_files, errors, export, migrate, token, workspace, job, doctor):
+for command in (check, infer, dataset, import_files, cancel, errors, export, migrate, token, workspace, job, doctor):
     main.add_command(command)
 
 

@@ -1,4 +1,5 @@
-"""`assay import`: files, patterns or standard input into a dataset of a service, and what became of them."""
+"""`assay import` and `assay cancel`: files, patterns or standard input into a dataset of a service, and what became of
+them."""
 
 import sys
 from pathlib import Path
@@ -138,7 +139,8 @@ def _interrupted(client: "Client", target: "DatasetBody", begun: list[UUID]) -> 
         return f"Interrupted. What became of import {begun[0]} is not known; {look}."
     if job.status in EXIT_CODES:
         return f"Interrupted. Import {job.import_id} had ended before, {job.status}; {look}."
-    return f"Interrupted. Import {job.import_id} is {job.status} and goes on without you; {look}."
+    cancel = f"'assay cancel {target.id} {job.import_id}' ends it"
+    return f"Interrupted. Import {job.import_id} is {job.status} and goes on without you; {look}, {cancel}."
 
 
 def _print_import(target: "DatasetBody", job: "ImportBody") -> None:
@@ -159,3 +161,15 @@ def _print_import(target: "DatasetBody", job: "ImportBody") -> None:
         if rejected > SHOWN_ERRORS:
             click.echo(f"and {rejected - SHOWN_ERRORS:,} more")
         say(f"\n'assay errors {target.id} {job.import_id} --rejected FILE' saves the rejected records to mend.\n")
+
+
+@click.command()
+@click.argument("dataset_name", metavar="DATASET")
+@click.argument("import_id", metavar="IMPORT")
+@service_options
+def cancel(dataset_name: str, import_id: str, base_url: str) -> None:
+    """Cancel an import that has not ended: nothing of it is imported."""
+    with open_client(base_url) as client:
+        target = find_dataset(client, dataset_name)
+        job = client.cancel_import(target.id, import_id)
+    say(f"{job.filename}: cancelled, nothing of it was imported  [import {job.import_id}]")

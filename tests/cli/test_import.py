@@ -213,3 +213,19 @@ def test_later_file_that_fails_does_not_hide_what_was_imported(
     jobs: list[dict[str, Any]] = json.loads(ran.stdout)
     assert jobs[0]["status"] == "complete"
     assert (ran.returncode == 0) == (len(jobs) == 2)
+
+
+def test_import_that_has_not_ended_can_be_cancelled(service: dict[str, str], client: Client, folder: Path) -> None:
+    waiting = client.create_dataset(f"no schema {uuid4()}")
+    ran = run("import", folder / "good.csv", "--dataset", waiting.name, "--no-wait", **service)
+    assert ran.returncode == 0, ran.stderr
+    (job,) = client.imports(waiting.id)
+    ran = run("cancel", waiting.name, job.import_id, **service)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == f"good.csv: cancelled, nothing of it was imported  [import {job.import_id}]\n"
+    (job,) = client.imports(waiting.id)
+    assert (job.status, job.reason) == ("failed", "Cancelled")
+    again = run("cancel", waiting.name, job.import_id, **service)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "has ended" in again.stderr
+    assert "Traceback" not in again.stderr

@@ -49,7 +49,9 @@ def test_ctrl_c_while_processing_says_that_it_goes_on(service: dict[str, str], c
     (job,) = client.imports(dataset.id)
     last = " ".join(terminal.plain.split())
     assert f"Interrupted. Import {job.import_id} is processing and goes on without you" in last
-    assert last.endswith(f"'assay dataset show {dataset.id}' shows it.")
+    assert last.endswith(
+        f"'assay dataset show {dataset.id}' shows it, 'assay cancel {dataset.id} {job.import_id}' ends it."
+    )
     assert client.wait_for_import(dataset.id, job.import_id, timeout_seconds=60).accepted_count == 399_999
 
 
