@@ -1,12 +1,14 @@
 """Opens what one server process needs, serves until a signal, and closes it all again in good order."""
 
+import asyncio
 import errno
+import ipaddress
 import logging
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -27,6 +29,8 @@ from assay.worker import Worker
 log = logging.getLogger("assay")
 
 GRACE_SECONDS = 5
+HEAD_SECONDS = 30
+LEAST_TOKEN_CHARACTERS = 16
 SIGNAL_SECONDS = 0.2
 
 
@@ -34,6 +38,7 @@ SIGNAL_SECONDS = 0.2
 def open_services(settings: Settings) -> Iterator[Services]:
     """Database, storage and, unless `workers` is 0, a running worker; all ended when the block ends."""
     return_freed_memory()
+    _raise_file_limit()
     db = open_migrated(settings)
     try:
         # The routes know the address that uploads go to; the storage only signs the path.
@@ -88,7 +93,34 @@ def _nobody_to_wake() -> None:
 
 
 class _Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whichever parser is installed
-    """Answers bytes that are no HTTP with the envelope, too, as the application never sees them."""
+    """Answers bytes that are no HTTP with the envelope, too, as the application never sees them; and ends a connection
+    by which no whole head of a request comes, as the library does only between requests."""
+
+    _end_of_patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _wait_for_head(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._end_of_patience is None:
+            loop = asyncio.get_running_loop()
+            self._end_of_patience = loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._end_of_patience is not None:
+            self._end_of_patience.cancel()
+            self._end_of_patience = None
 
     def send_400_response(self, msg: str) -> None:
         detail = "This is no HTTP request: send one with a valid request line and headers, and a URL of ASCII alone."
@@ -127,6 +159,7 @@ class _Server(uvicorn.Server):
 
 def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C. `say` gets what the person who started it must see: the token, the address."""
+    _check_bootstrap_token(settings)
     listener = _listen(settings)
     _at_first_signal(_exit_in_order)
     with listener, open_services(settings) as services:
@@ -148,6 +181,32 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         server.on_ready = lambda: say(f"Assay is ready at http://{shown_host}:{port}")
         server.on_stopping = services.is_stopping.set
         server.run(sockets=[listener])
+
+
+def _check_bootstrap_token(settings: Settings) -> None:
+    """One that can be guessed is good enough for this machine alone."""
+    if 0 < len(settings.bootstrap_token) < LEAST_TOKEN_CHARACTERS and not _is_of_this_machine(settings.host):
+        message = (
+            f"{variable_of('bootstrap_token')} must have at least {LEAST_TOKEN_CHARACTERS} characters where others "
+            f"can reach the service, as at {settings.host}; leave it empty for a random one, which is printed."
+        )
+        raise Invalid(message, code=ErrorCode.INVALID_SETTING)
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _raise_file_limit() -> None:
+    """To all the open files that the system allows this process: each connection is one, and the usual limit is low."""
+    with suppress(ImportError, OSError, ValueError):  # not every system has such limits, or as many
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(settings: Settings) -> socket.socket:

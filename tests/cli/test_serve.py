@@ -1,8 +1,10 @@
 """`assay serve` as an operator meets it: a real process, its options, what it prints, how it ends."""
 
 import re
+import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from click.testing import CliRunner
 
 from assay.cli import main
 from assay.config import Settings, option_of, variable_of
+from cli import commands
 from services.callers import AGES, Caller, wait_until
 from services.processes import Process, descendants, is_alive
 from services.serving import TOKEN, address_of, calling, server, serving
@@ -80,6 +83,36 @@ def test_bootstrap_token_is_set_up_and_not_printed(running: Process, caller: Cal
     assert "First start" not in running.output()
     dataset_id = caller.make_dataset(schema=AGES)  # so it is a writer of the workspace `default`
     assert caller.read(f"/datasets/{dataset_id}")["created_by"] == "bootstrap"
+
+
+def test_token_that_can_be_guessed_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::"):
+        refused = commands.run("serve", "--host", host, cwd=tmp_path, ASSAY_BOOTSTRAP_TOKEN="CHANGE-ME")
+        assert refused.returncode == 2
+        assert "ASSAY_BOOTSTRAP_TOKEN must have at least 16 characters" in refused.stderr
+        assert "CHANGE-ME" not in refused.stderr
+        assert not list(tmp_path.iterdir())
+    with serving(tmp_path, "--host", "localhost", ASSAY_BOOTSTRAP_TOKEN="CHANGE-ME"):
+        pass
+
+
+def test_what_it_keeps_is_for_nobody_else(tmp_path: Path) -> None:
+    """Its database has the keys that sign: whoever reads them may sign in as a writer."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    with serving(tmp_path, "--data-dir", str(folder), ASSAY_BOOTSTRAP_TOKEN=TOKEN):
+        found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert found.pop("storage") == 0o700
+    assert set(found.values()) == {0o600}
+    assert "assay.db" in found
+
+
+def test_it_takes_all_the_open_files_that_it_may(tmp_path: Path) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN) as process:
+        rows = Path(f"/proc/{process.id}/limits").read_text().splitlines()
+        (limit,) = (row.split()[3] for row in rows if row.startswith("Max open files"))
+    assert limit == ("unlimited" if most == resource.RLIM_INFINITY else str(most))
 
 
 def test_it_is_alive_and_ready(caller: Caller) -> None:

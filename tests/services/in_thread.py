@@ -11,11 +11,13 @@ import uvicorn
 
 
 @contextmanager
-def served(app: Any) -> Iterator[httpx.Client]:
+def served(app: Any, *, http: Any = "auto") -> Iterator[httpx.Client]:
     """A client of the application; the server has ended when the block ends."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app, http=http, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server-in-a-thread")
         thread.start()

@@ -12,11 +12,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from assay.db import leases
+from assay.db import leases, tokens
 from assay.errors import ErrorCode, NotFound, Unavailable
 from assay.jobs import Counts
-from assay.operations import cancel_import
-from assay.web import events
+from assay.operations import cancel_import, revoke_token
+from assay.web import events, limits
 from assay.web.services import Services
 from services.callers import AGES, API, Caller, ages_csv, wait_until
 from services.in_thread import served
@@ -144,6 +144,32 @@ def test_nothing_on_the_way_may_keep_or_hold_back_events(watcher: Caller, servic
         assert answer.headers["cache-control"] == "no-cache"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "content-length" not in answer.headers
+
+
+def test_revoked_token_ends_the_stream(watcher: Caller, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ASK_AGAIN_SECONDS", 0)
+    dataset_id = watcher.make_dataset()
+    import_id = watcher.ask_for_url(dataset_id)["import_id"]
+    with services.db.read() as tx:
+        (token,) = tokens.list_tokens(tx)
+    with watch(watcher, dataset_id, import_id) as answer:
+        stream = stream_of(answer)
+        assert (stream.next() or {})["status"] == "uninitialised"
+        revoke_token(services.db, token.id)
+        assert stream.rest() == []
+
+
+def test_streams_of_one_token_are_limited(watcher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_STREAMS", 1)
+    dataset_id = watcher.make_dataset()
+    import_id = watcher.ask_for_url(dataset_id)["import_id"]
+    with watch(watcher, dataset_id, import_id) as answer:
+        stream = stream_of(answer)
+        stream.next()
+        with watch(watcher, dataset_id, import_id) as refused:
+            refused.read()
+            assert_error(refused, 429, ErrorCode.RATE_LIMITED)
+            assert int(refused.headers["Retry-After"]) >= 1
 
 
 def test_a_reader_that_goes_away_ends_the_stream(

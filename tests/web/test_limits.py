@@ -1,13 +1,16 @@
 """How often a token may call: counted over a sliding minute, told with the time to wait, each token by itself."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from assay.errors import ErrorCode
-from assay.web.limits import RateLimiter, RateLimitExceeded
+from assay.web.limits import MOST_STREAMS, LongWork, OpenStreams, RateLimiter, RateLimitExceeded
 from assay.web.services import Services
 from services.callers import Caller
 from services.in_process import client_of
@@ -83,6 +86,51 @@ def test_other_tokens_and_open_routes_are_served_meanwhile(limited: Caller, serv
     other = Caller(limited.client, "home", make_token(services.db, workspace_id="home"))
     assert other.get("/datasets").status_code == 200
     assert limited.client.get("/healthz").status_code == 200
+
+
+def test_streams_of_one_caller_are_limited_and_of_others_are_not() -> None:
+    streams = OpenStreams()
+    with ExitStack() as stack:
+        for _ in range(MOST_STREAMS):
+            stack.enter_context(streams.one_more("a"))
+        with pytest.raises(RateLimitExceeded):
+            streams.check("a")
+        streams.check("b")
+        stack.enter_context(streams.one_more("b"))
+        assert streams.count == MOST_STREAMS + 1
+    assert streams.count == 0
+    streams.check("a")
+
+
+def test_long_work_of_one_workspace_leaves_threads_to_the_others() -> None:
+    at_work: set[str] = set()
+    most = 0
+    may_end = threading.Event()
+
+    def work(name: str) -> Callable[[], str]:
+        def run() -> str:
+            nonlocal most
+            at_work.add(name)
+            most = max(most, sum(name.startswith("greedy") for name in at_work))
+            assert may_end.wait(20)
+            at_work.remove(name)
+            return name
+
+        return run
+
+    async def all_of_it() -> list[str]:
+        long_work = LongWork()
+        greedy = [asyncio.create_task(long_work.run("greedy", work(f"greedy {number}"))) for number in range(20)]
+        await asyncio.sleep(0.05)
+        modest = asyncio.create_task(long_work.run("modest", work("modest")))
+        while "modest" not in at_work:
+            await asyncio.sleep(0.01)
+        may_end.set()
+        return await asyncio.gather(*greedy, modest)
+
+    done = asyncio.run(asyncio.wait_for(all_of_it(), 20))
+    assert len(done) == 21
+    assert most == 1
 
 
 def test_every_route_with_a_token_describes_the_limit(caller: Caller) -> None:

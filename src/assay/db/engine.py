@@ -3,10 +3,11 @@
 `read()` and `write()` yield different types, so that what only reads can't write by accident.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -194,6 +195,12 @@ def _open_sqlite(url: URL) -> Engine:
         max_overflow=40,
         pool_timeout=WAIT_SECONDS,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def keep_private(_dialect: object, _record: object, arguments: list[Any], _named: object) -> None:
+        # It holds keys that sign: for nobody else, whoever may read its directory. SQLite makes its log alike.
+        with suppress(OSError):  # it is there, or the connection tells what is wrong
+            os.close(os.open(arguments[0], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

@@ -308,7 +308,8 @@ def open_local(root: Path, *, signing_key: bytes, base_url: str) -> LocalStorage
     try:
         real = Path(os.path.realpath(root))
         if not (real / TEMPORARY).is_dir():
-            (real / TEMPORARY).mkdir(parents=True, exist_ok=True)
+            real.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (real / TEMPORARY).mkdir(exist_ok=True)
             for folder in (real, real.parent):
                 _sync_folder(folder)
     except (OSError, ValueError) as error:

@@ -28,7 +28,7 @@ from assay.web.console.errors import ShowErrorPages
 from assay.web.console.sessions import Sessions
 from assay.web.description import describe_truly
 from assay.web.errors import error_response, install_handlers, responses
-from assay.web.limits import RateLimiter
+from assay.web.limits import LongWork, OpenStreams, RateLimiter
 from assay.web.metrics import Metrics, get_metrics
 from assay.web.middleware import SIGNED, AnswerBugs, LimitBody, LogRequests, SecureAnswers, StripTrailingSlash
 from assay.web.services import Services, WithServices
@@ -59,6 +59,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.metrics = metrics = Metrics(services.db)
     app.state.rate_limiter = RateLimiter(services.settings.rate_limit_per_minute)
+    app.state.open_streams = OpenStreams()
+    app.state.long_work = LongWork()
     for module in (api, appends, migrations, uploads, events, rejections, exports, suggestions, deletions):
         app.include_router(module.router)
     app.include_router(webhooks.router)

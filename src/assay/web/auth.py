@@ -21,8 +21,12 @@ _header = APIKeyHeader(
 )
 
 
-def _caller(request: Request, services: WithServices, header: Annotated[str | None, Depends(_header)]) -> Token:
-    scheme, _, text = (header or "").strip().partition(" ")
+def caller_of(request: Request, services: Services) -> Token:
+    """The token that the request shows; looked up, and counted, once a request."""
+    known: Token | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
+    scheme, _, text = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() != "token" or not text.strip():
         message = "Send the header 'Authorization: Token <your token>'."
         raise Denied(message, code=ErrorCode.NOT_AUTHENTICATED)
@@ -33,7 +37,12 @@ def _caller(request: Request, services: WithServices, header: Annotated[str | No
         raise Denied(message, code=ErrorCode.NOT_AUTHENTICATED)
     request.state.token_id = str(token.id)  # for the log
     request.app.state.rate_limiter.count(str(token.id))
+    request.state.caller = token
     return token
+
+
+def _caller(request: Request, services: WithServices, _: Annotated[str | None, Depends(_header)]) -> Token:
+    return caller_of(request, services)
 
 
 Reader = Annotated[Token, Depends(_caller)]

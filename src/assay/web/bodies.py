@@ -1,12 +1,8 @@
-"""Turns what the product knows into the bodies that the contract describes, and request bytes into strict JSON."""
+"""Turns what the product knows into the bodies that the contract describes."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-
-from starlette.requests import Request
 
 from assay.db.datasets import Dataset
 from assay.jobs import Import, State
@@ -92,55 +88,3 @@ def datapoint_body(datapoint: Datapoint) -> DatapointBody:
     return DatapointBody(
         id=datapoint.id, import_id=datapoint.import_id, record_index=datapoint.record_index, data=datapoint.data
     )
-
-
-@dataclass(frozen=True)
-class MalformedJson:
-    """Stands for a body that can't be read, and fits no model: who may not call at all is told that first."""
-
-    fault: str
-
-
-class StrictJsonRequest(Request):
-    """A request whose JSON is read strictly: UTF-8, no key twice in an object, no NaN, no lone surrogate."""
-
-    async def json(self) -> Any:
-        if not hasattr(self, "_json"):
-            try:
-                self._json = parse_json(await self.body())
-            except json.JSONDecodeError as error:
-                self._json = MalformedJson(error.msg)
-        return self._json
-
-
-def parse_json(body: bytes) -> Any:
-    """Raises `json.JSONDecodeError`, which says what is wrong, for anything that two readers could read apart."""
-    try:
-        text = body.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-        # An escape such as \\ud800 alone is no character: it can't be stored, nor sent back.
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeDecodeError as error:
-        raise json.JSONDecodeError("The body is not UTF-8", "", error.start) from error
-    except UnicodeEncodeError as error:
-        raise json.JSONDecodeError("A string has a lone surrogate", "", 0) from error
-    except RecursionError as error:
-        raise json.JSONDecodeError("The body is nested too deeply", "", 0) from error
-    except json.JSONDecodeError:
-        raise
-    except ValueError as error:  # Python reads integers of some thousand digits and no longer ones
-        raise json.JSONDecodeError("A number has too many digits", "", 0) from error
-    return value
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise json.JSONDecodeError(f"The key {twice[:128]!r} stands twice in one object", "", 0)
-    return value
-
-
-def _no_constant(name: str) -> None:
-    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from assay.errors import AssayError, Conflict, Denied, ErrorCode, Invalid, InvalidFields, NotFound, Unavailable
-from assay.web.bodies import MalformedJson
 from assay.web.limits import RateLimitExceeded
+from assay.web.strict_json import MalformedJson
 from assay.wire import ErrorBody, ErrorDetail
 
 log = logging.getLogger("assay.web")

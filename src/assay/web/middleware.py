@@ -1,20 +1,25 @@
 """What is true of every request: a trailing slash is served, a body has a limit, a line in the log tells of it."""
 
+import asyncio
 import logging
 import re
 import time
+from contextlib import suppress
 
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assay.errors import ErrorCode
+from assay.errors import ErrorCode, Invalid
 from assay.ids import new_id
 from assay.log import telling_of
 from assay.storage.local import UPLOADS_PATH
-from assay.web.errors import error_response
+from assay.web.errors import error_response, status_of
 from assay.web.parameters import FORM_UPLOADS_PATH
 
 log = logging.getLogger("assay.requests")
+
+STALLED_SECONDS = 30
+PASSING_OVER_SECONDS = 10
 
 
 class StripTrailingSlash:
@@ -30,7 +35,11 @@ class StripTrailingSlash:
 
 
 class LimitBody:
-    """Refuses a request body that is too large, announced or not. Uploads have their own, larger limit."""
+    """Gives a request's body in one piece, once it is asked for, and refuses one that is too large or never comes.
+
+    A body that nobody asks for, as of a request that is refused for its headers, is passed over: an answer that comes
+    before the client has sent all is often lost. Uploads have their own, larger limit.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
@@ -41,28 +50,63 @@ class LimitBody:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"")
-        is_too_large = announced.isdigit() and int(announced) > self._max_bytes
-        # In one piece: as messages, a body that comes byte by byte would take hundreds of times its size.
-        body = bytearray()
-        message: Message = {}
-        while not is_too_large:
-            message = await receive()
-            body += message.get("body", b"")
-            is_too_large = len(body) > self._max_bytes
-            if message["type"] != "http.request" or not message.get("more_body"):
-                break
-        if is_too_large:
-            detail = f"The body is larger than the {self._max_bytes:,} bytes that are taken."
-            await error_response(413, ErrorCode.BODY_TOO_LARGE, detail)(scope, receive, send)
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            error = self._too_large()
+            await error_response(status_of(error), error.code, error.message)(scope, receive, send)
             return
-        if message["type"] == "http.request":
-            message["body"] = bytes(body)
-        messages = [message]
+        has_come = False
 
-        async def replay() -> Message:
-            return messages.pop() if messages else await receive()
+        async def receive_whole() -> Message:
+            nonlocal has_come
+            if has_come:
+                return await receive()
+            has_come = True
+            # In one piece: as messages, a body that comes byte by byte would take hundreds of times its size.
+            body = bytearray()
+            message = await self._read(receive, into=body)
+            if message["type"] == "http.request":
+                message["body"] = bytes(body)
+            return message
 
-        await self._app(scope, replay, send)
+        async def send_after_body(message: Message) -> None:
+            nonlocal has_come
+            if not has_come:
+                has_come = True
+                with suppress(Invalid, TimeoutError):
+                    async with asyncio.timeout(PASSING_OVER_SECONDS):
+                        await self._read(receive, into=None)
+            await send(message)
+
+        await self._app(scope, receive_whole, send_after_body)
+
+    async def _read(self, receive: Receive, *, into: bytearray | None) -> Message:
+        """The last message of a body, or that the client is gone. Raises `Invalid` for too many bytes, or for none in a
+        while."""
+        size_bytes = 0
+        heard_at = time.monotonic()
+        try:
+            async with asyncio.timeout(STALLED_SECONDS) as patience:
+                while True:
+                    message = await receive()
+                    block = message.get("body", b"")
+                    size_bytes += len(block)
+                    if size_bytes > self._max_bytes:
+                        raise self._too_large()
+                    if into is not None:
+                        into += block
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        return message
+                    now = time.monotonic()
+                    if now - heard_at > 1:  # not at each byte
+                        heard_at = now
+                        patience.reschedule(asyncio.get_running_loop().time() + STALLED_SECONDS)
+        except TimeoutError as error:
+            detail = f"Nothing of the body has come for {STALLED_SECONDS} seconds; send it again."
+            raise Invalid(detail, code=ErrorCode.BODY_INCOMPLETE) from error
+
+    def _too_large(self) -> Invalid:
+        detail = f"The body is larger than the {self._max_bytes:,} bytes that are taken."
+        return Invalid(detail, code=ErrorCode.BODY_TOO_LARGE)
 
 
 class AnswerBugs:

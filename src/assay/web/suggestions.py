@@ -12,6 +12,7 @@ from assay.inferring import UnwantedError, suggest_schema
 from assay.schema import schema_to_json
 from assay.web.auth import Reader
 from assay.web.errors import responses
+from assay.web.limits import LongWork
 from assay.web.parameters import BASE_PATH, DatasetId, ImportId, import_for
 from assay.web.services import WithServices
 from assay.wire import SchemaBody
@@ -49,9 +50,13 @@ async def get_suggested_schema(
     """
     job = await run_in_threadpool(import_for, services, token, dataset_id, import_id)
     is_gone = threading.Event()
+    long_work: LongWork = request.app.state.long_work
     work = asyncio.ensure_future(
-        run_in_threadpool(
-            suggest_schema, services.storage, job, whole=sample == "all", is_wanted=lambda: not is_gone.is_set()
+        long_work.run(
+            token.workspace_id,
+            lambda: suggest_schema(
+                services.storage, job, whole=sample == "all", is_wanted=lambda: not is_gone.is_set()
+            ),
         )
     )
     # A large file takes minutes, and whoever asked may have left.

@@ -34,6 +34,7 @@ router = APIRouter()
 
 WRITE_BYTES = 1024 * 1024
 ALIVE_SECONDS = 60
+STALLED_SECONDS = 300
 
 
 def offer_upload(services: Services, dataset_id: UUID, filename: str) -> UploadOffer:
@@ -115,6 +116,9 @@ def _admit(services: Services, storage: LocalStorage, token: str, request: Reque
     given = request.headers.get("content-type", "")
     if given != grant.content_type:
         raise wrong_content_type(f"Send the file with 'Content-Type: {grant.content_type}'", given)
+    if "content-range" in request.headers:  # RFC 9110, section 14.5: a part must not be taken for the whole
+        message = "A file is uploaded whole, in one request without 'Content-Range'."
+        raise Invalid(message, code=ErrorCode.INVALID_REQUEST)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > grant.max_bytes:
         raise too_large(grant.max_bytes)
@@ -142,7 +146,7 @@ async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The body in blocks worth a thread's call each; of one that comes slowly, what has come after a while."""
     gathered = bytearray()
     given_at = time.monotonic()
-    async for chunk in stream:
+    while (chunk := await _next_of(stream)) is not None:
         gathered += chunk
         if len(gathered) >= WRITE_BYTES or time.monotonic() - given_at > ALIVE_SECONDS / 4:
             yield bytes(gathered)
@@ -150,6 +154,16 @@ async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             given_at = time.monotonic()
     if gathered:
         yield bytes(gathered)
+
+
+async def _next_of(stream: AsyncIterator[bytes]) -> bytes | None:
+    """None at the end. Raises `Invalid` for a client that is there and sends nothing."""
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            return await anext(stream, None)
+    except TimeoutError as error:
+        message = f"Nothing of the file has come for {STALLED_SECONDS} seconds; upload it again to the same URL."
+        raise Invalid(message, code=ErrorCode.BODY_INCOMPLETE) from error
 
 
 def _break_off(services: Services, upload: OpenUpload, job: Import) -> None:

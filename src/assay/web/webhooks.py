@@ -9,11 +9,11 @@ from assay.db.tokens import Token
 from assay.db.webhooks import Delivery, Endpoint
 from assay.errors import Denied, ErrorCode, NotFound
 from assay.ids import parse_id
-from assay.web.api import StrictJsonRoute
 from assay.web.auth import Reader, Writer, check_workspace
 from assay.web.errors import responses
 from assay.web.parameters import BASE_PATH, Cursor, Limit, id_of_cursor, page_of
 from assay.web.services import Services, WithServices
+from assay.web.strict_json import StrictJsonRoute
 from assay.webhooks import create_endpoint, delete_endpoint, get_endpoint
 from assay.wire import NewWebhookBody, NewWebhookSecretBody, Page, WebhookBody, WebhookDeliveryBody
 

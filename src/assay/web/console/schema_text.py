@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from assay.errors import ErrorCode, Invalid
-from assay.web.bodies import parse_json
+from assay.web.strict_json import parse_json
 
 
 def read_schema_text(text: str) -> Any:
