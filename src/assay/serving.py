@@ -4,8 +4,10 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,7 @@ log = logging.getLogger("assay")
 
 GRACE_SECONDS = 5
 HEAD_SECONDS = 30
+EXIT_SECONDS = 25  # what systems wait for before they kill is 30 or more
 LEAST_TOKEN_CHARACTERS = 16
 SIGNAL_SECONDS = 0.2
 
@@ -179,8 +182,22 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         host, port = listener.getsockname()[:2]
         shown_host = f"[{host}]" if ":" in host else host
         server.on_ready = lambda: say(f"Assay is ready at http://{shown_host}:{port}")
-        server.on_stopping = services.is_stopping.set
+        server.on_stopping = lambda: _stop_within(EXIT_SECONDS, services)
         server.run(sockets=[listener])
+
+
+def _stop_within(seconds: float, services: Services) -> None:
+    """Has what waits answer, and ends the process even if a call to a storage or a database never comes back: else the
+    interpreter waits for its thread."""
+    services.is_stopping.set()
+
+    def end() -> None:
+        log.warning("calls were under way that did not come back in %d s; the process ends without them", seconds)
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _check_bootstrap_token(settings: Settings) -> None:
