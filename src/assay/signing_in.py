@@ -1,5 +1,6 @@
 """What a session of the console rests on: a key of the service's own, and the token that signed in, as it is now."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from assay.db import tokens
@@ -21,7 +22,12 @@ def token_by_text(db: Database, text: str) -> Token | None:
         return tokens.find_token(tx, text)
 
 
-def token_by_id(db: Database, token_id: UUID) -> Token | None:
-    """The token, unless it was revoked or has expired since."""
+def token_of_session(db: Database, token_id: UUID, nonce: str) -> Token | None:
+    """The token, unless it was revoked or has expired since, or whoever signed in with it has signed out."""
     with db.read() as tx:
-        return tokens.get_valid_token(tx, token_id)
+        return None if tokens.is_ended(tx, nonce) else tokens.get_valid_token(tx, token_id)
+
+
+def end_session(db: Database, nonce: str, *, valid_for: timedelta) -> None:
+    with db.write() as tx:
+        tokens.end_session(tx, nonce, valid_for=valid_for)

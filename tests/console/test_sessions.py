@@ -1,12 +1,15 @@
 """Who gets in, and what a forged, foreign or stale visit meets."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
 
+from assay.db import tokens
 from assay.db.tokens import Role
 from assay.operations import create_token, revoke_token
+from assay.signing_in import end_session
 from assay.web.console.sessions import COOKIE
 from console.conftest import Desk, make_desk
 from console.visiting import HTML, Visitor, seen
@@ -85,10 +88,26 @@ def test_revoked_token_ends_its_sessions_at_once(quiet_desk: Desk) -> None:
     assert visitor.client.get("/", headers=HTML).status_code == 303
 
 
-def test_sign_out_forgets_the_cookie(quiet_desk: Desk) -> None:
+def test_sign_out_ends_the_session_wherever_its_cookie_is(quiet_desk: Desk) -> None:
+    client = quiet_desk.visitor.client
+    copied = cookie_of(client)
     page = quiet_desk.visitor.send(quiet_desk.visitor.get("/").form("/sign-out"))
     assert page.form("/sign-in")
-    assert quiet_desk.visitor.client.get("/", headers=HTML).status_code == 303
+    assert client.get("/", headers=HTML).status_code == 303
+    client.cookies.clear()
+    client.cookies.set(COOKIE, copied)
+    assert client.get("/", headers=HTML).status_code == 303
+    assert client.get("/", headers=HTML).headers["location"].startswith("/sign-in")
+
+
+def test_sign_out_ends_no_other_session_and_is_forgotten_in_time(quiet_desk: Desk) -> None:
+    db = quiet_desk.services.db
+    end_session(db, "an old one", valid_for=timedelta(seconds=0))
+    quiet_desk.visitor.send(quiet_desk.visitor.get("/").form("/sign-out"))
+    with db.read() as tx:
+        assert not tokens.is_ended(tx, "an old one")
+    assert quiet_desk.visitor.sign_in(quiet_desk.caller.token).status == 200
+    assert quiet_desk.visitor.client.get("/", headers=HTML).status_code == 200
 
 
 @pytest.mark.parametrize(("path", "fields"), FORMS)

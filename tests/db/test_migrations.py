@@ -148,6 +148,7 @@ def test_parts_of_a_release_that_hashed_no_footers_go_on_without(empty: Database
         for table in ("parts", "rejection_parts"):
             tx.connection.execute(text(f"ALTER TABLE {table} DROP COLUMN footer_hash"))
         tx.connection.execute(text("ALTER TABLE jobs DROP COLUMN wait_count"))
+        tx.connection.execute(text("DROP TABLE ended_sessions"))
         tx.connection.execute(text("ALTER TABLE webhook_endpoints DROP COLUMN last_claimed_at"))
         for index in ("one_delivery_per_event", "webhook_deliveries_due_of_endpoint"):
             tx.connection.execute(text(f"DROP INDEX {index}"))

@@ -212,6 +212,14 @@ deletions = Table(
     Index("deletions_due", "sweep_at"),
 )
 
+# A cookie of the console is good until it is too old, wherever a copy of it is: those of whoever signed out are not.
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("nonce_hash", String(64), primary_key=True),
+    Column("forget_at", Time, nullable=False),
+)
+
 webhook_endpoints = Table(
     "webhook_endpoints",
     metadata,

@@ -4,15 +4,15 @@ import hashlib
 import hmac
 import secrets as random
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from assay.db.engine import ReadTransaction, WriteTransaction, insert_unless_there
-from assay.db.tables import datasets, secrets, tokens, workspaces
+from assay.db.tables import datasets, ended_sessions, secrets, tokens, workspaces
 from assay.errors import ErrorCode, NotFound
 
 
@@ -126,6 +126,18 @@ def get_valid_token(tx: ReadTransaction, token_id: UUID) -> Token | None:
 def _is_valid(tx: ReadTransaction, row: Row[Any]) -> bool:
     is_expired = row.expires_at is not None and row.expires_at <= tx.now()
     return row.revoked_at is None and not is_expired
+
+
+def end_session(tx: WriteTransaction, nonce: str, *, valid_for: timedelta) -> None:
+    """Remember that a session was ended, for as long as its cookie would be good."""
+    now = tx.now()
+    tx.connection.execute(delete(ended_sessions).where(ended_sessions.c.forget_at <= now))
+    insert_unless_there(tx, ended_sessions, nonce_hash=hash_token(nonce), forget_at=now + valid_for)
+
+
+def is_ended(tx: ReadTransaction, nonce: str) -> bool:
+    hashed = ended_sessions.c.nonce_hash == hash_token(nonce)
+    return tx.connection.execute(select(ended_sessions.c.nonce_hash).where(hashed)).one_or_none() is not None
 
 
 def list_tokens(tx: ReadTransaction) -> list[Token]:

@@ -21,7 +21,7 @@ from assay.db.engine import Database
 from assay.db.tokens import Role, Token
 from assay.errors import Denied, ErrorCode, Invalid
 from assay.ids import parse_id
-from assay.signing_in import session_key, token_by_id
+from assay.signing_in import session_key, token_of_session
 from assay.web.services import Services, WithServices
 
 COOKIE = "assay_session"
@@ -112,7 +112,9 @@ def is_secure(request: Request) -> bool:
 def visitor_of(request: Request, services: WithServices) -> Visitor:
     session = session_of(request)
     token_id = None if session is None else parse_id(session.token_id)
-    token = None if token_id is None else token_by_id(services.db, token_id)
+    token = None
+    if session is not None and token_id is not None:
+        token = token_of_session(services.db, token_id, session.nonce)
     if session is None or token is None:
         raise Denied("Sign in to see this page.", code=ErrorCode.NOT_AUTHENTICATED)
     request.app.state.rate_limiter.count(str(token.id))

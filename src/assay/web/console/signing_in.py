@@ -1,13 +1,16 @@
 """Signing in with a token, and out again."""
 
+from datetime import timedelta
+
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from assay.signing_in import token_by_text
+from assay.signing_in import end_session, token_by_text
 from assay.web.console.errors import SIGN_IN_PATH
 from assay.web.console.pages import render
 from assay.web.console.sessions import (
     COOKIE,
+    SESSION_SECONDS,
     Form,
     session_of,
     sessions_of,
@@ -40,7 +43,11 @@ def post_sign_in(request: Request, services: WithServices, form: Form) -> Respon
 
 
 @router.post("/sign-out")
-def post_sign_out(form: Form) -> Response:
+def post_sign_out(request: Request, services: WithServices, form: Form) -> Response:
+    """Ends the session, also for whoever has a copy of its cookie."""
+    session = session_of(request)
+    if session is not None:
+        end_session(services.db, session.nonce, valid_for=timedelta(seconds=SESSION_SECONDS))
     response = RedirectResponse(SIGN_IN_PATH, status_code=303)
     response.delete_cookie(COOKIE)
     return response
