@@ -160,6 +160,31 @@ def test_body_of_which_nothing_comes_is_refused(services: Services, monkeypatch:
     assert json.loads(sent[1]["body"])["error"]["error_code"] == ErrorCode.BODY_INCOMPLETE
 
 
+def test_request_that_the_end_of_the_service_cuts_off_is_told_so(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server calls it off, after a grace; that isn't a fault of the service, and not to be logged as one."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def called_off() -> None:
+        task = asyncio.ensure_future(make_app(services)(post_scope("/sign-in", {"host": "here"}), receive, send))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await task
+
+    asyncio.run(called_off())
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"5") in sent[0]["headers"]
+    assert "fault of the service" not in caplog.text
+
+
 def test_upload_of_which_nothing_comes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "STALLED_SECONDS", 0.05)
 

@@ -110,7 +110,10 @@ class LimitBody:
 
 
 class AnswerBugs:
-    """Answers an exception that nobody expected with the envelope. The traceback goes to the log, never out."""
+    """Answers an exception that nobody expected with the envelope. The traceback goes to the log, never out.
+
+    What the server calls off when it ends is answered too, and is no bug.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -125,6 +128,11 @@ class AnswerBugs:
 
         try:
             await self._app(scope, receive, watched_send)
+        except asyncio.CancelledError:
+            if not has_started:
+                detail = "The service is ending. Please try again once it is back."
+                answer = error_response(503, ErrorCode.SERVICE_ENDING, detail, headers={"Retry-After": "5"})
+                await answer(scope, receive, send)
         except Exception:
             if has_started or scope["type"] != "http":
                 raise  # the server ends the connection, so that half an answer is not taken for a whole one
