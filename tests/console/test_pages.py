@@ -8,6 +8,7 @@ from assay.fieldtypes import FIELD_TYPES
 from assay.schema import CONSTRAINTS
 from assay.web.console.pages import duration
 from console.conftest import Desk
+from console.visiting import confirmation_in
 from services.callers import AGES, ages_csv, wait_until
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -126,7 +127,8 @@ def test_schema_change_shows_its_migration_to_the_end(desk: Desk) -> None:
     dataset_id = desk.caller.make_dataset(schema=AGES)
     desk.caller.import_file(dataset_id, ages_csv(7, 30))
     form = desk.visitor.get(f"/datasets/{dataset_id}/schema").form("/schema")
-    page = desk.visitor.send(form, schema='{"fields": {"age": {"type": "integer", "minimum": 18}}}')
+    schema = '{"fields": {"age": {"type": "integer", "minimum": 18}}}'
+    page = desk.visitor.send(form, schema=schema, confirmed=confirmation_in(desk.visitor.send(form, schema=schema)))
     address = str(page.answer.url.raw_path.decode())
     assert "?migration=" in address
 
