@@ -79,3 +79,28 @@ def test_change_that_takes_nothing_is_not_asked_about(desk: Desk) -> None:
     fields = {"age": {**AGES["fields"]["age"], "label": "Age"}, "name": {"type": "text", "required": False}}
     page = desk.visitor.send(editor(desk, dataset_id), schema=json.dumps({"fields": fields}))
     assert "?migration=" in str(page.answer.url)
+
+
+@pytest.mark.parametrize("step", ["", "/preview", "/suggest"])
+def test_form_of_an_older_session_comes_back_with_what_was_typed(desk: Desk, step: str) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    form = editor(desk, dataset_id)
+    desk.visitor.client.cookies.clear()
+    desk.visitor.sign_in(desk.caller.token)
+    page = desk.visitor.send(form, to=form.action + step, schema=ADULTS)
+    assert page.status == 403
+    assert "what you typed stands here" in page.text
+    assert page.form("/schema").fields["schema"].strip() == ADULTS
+    assert schema_of(desk, dataset_id)["fields"] == AGES["fields"]
+    assert desk.visitor.send(page.form("/schema")).status == 200
+    assert schema_of(desk, dataset_id)["fields"]["age"]["minimum"] == 18
+
+
+def test_new_dataset_of_an_older_session_comes_back_with_what_was_typed(desk: Desk) -> None:
+    form = desk.visitor.get("/datasets/new").form("/datasets")
+    desk.visitor.client.cookies.clear()
+    desk.visitor.sign_in(desk.caller.token)
+    page = desk.visitor.send(form, name="Harvest", schema=ADULTS)
+    assert page.status == 403
+    assert page.form("/datasets").fields["name"] == "Harvest"
+    assert "Harvest" in desk.visitor.send(page.form("/datasets")).text

@@ -19,6 +19,7 @@ from assay.storage.local import LocalStorage
 from assay.web.auth import dataset_for
 from assay.web.bodies import status_body
 from assay.web.console.cells import Table, table_of
+from assay.web.console.kept_forms import STALE, KeptForm
 from assay.web.console.pages import render
 from assay.web.console.schema_text import read_schema_text
 from assay.web.console.sessions import Form, Reading, Writing, check_writer, text_of
@@ -67,8 +68,11 @@ def get_new_dataset(visitor: Reading) -> Response:
 
 
 @router.post("/datasets")
-def post_dataset(services: WithServices, visitor: Writing, form: Form) -> Response:
-    name, schema_text = text_of(form, "name").strip(), text_of(form, "schema")
+def post_dataset(services: WithServices, visitor: Reading, posted: KeptForm) -> Response:
+    check_writer(visitor)
+    name, schema_text = text_of(posted.form, "name").strip(), text_of(posted.form, "schema")
+    if posted.refusal is not None:
+        return render("dataset_new.html", visitor, status=403, name=name, schema_text=schema_text, faults=[STALE])
     faults = []
     if not 1 <= len(name) <= NAME_CHARACTERS or "\0" in name:
         faults.append(f"Name: a dataset's name has 1 to {NAME_CHARACTERS} characters.")

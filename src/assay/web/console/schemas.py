@@ -18,10 +18,11 @@ from assay.previewing import Preview, find_newest_upload, preview, sample_of_tex
 from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
 from assay.web.auth import dataset_for
 from assay.web.console.datasets import dataset_context, faults_of
+from assay.web.console.kept_forms import STALE, KeptForm
 from assay.web.console.pages import render
 from assay.web.console.schema_changes import SchemaChange, risky_change
 from assay.web.console.schema_text import read_schema_text, write_schema_text
-from assay.web.console.sessions import Form, Reading, Visitor, Writing, text_of
+from assay.web.console.sessions import Reading, Visitor, check_writer, text_of
 from assay.web.parameters import DatasetId
 from assay.web.services import Services, WithServices
 
@@ -56,8 +57,11 @@ def get_schema(dataset_id: DatasetId, services: WithServices, visitor: Reading, 
 
 
 @router.post("/datasets/{dataset_id}/schema")
-def post_schema(dataset_id: DatasetId, services: WithServices, visitor: Writing, form: Form) -> Response:
-    dataset = dataset_for(services, visitor.token, dataset_id)
+def post_schema(dataset_id: DatasetId, services: WithServices, visitor: Reading, posted: KeptForm) -> Response:
+    check_writer(visitor)
+    dataset, form = dataset_for(services, visitor.token, dataset_id), posted.form
+    if posted.refusal is not None:
+        return _stale_page(services, visitor, dataset, form)
     schema_text, opened_with = text_of(form, "schema"), text_of(form, "opened_with")
     try:
         schema = read_schema_text(schema_text)
@@ -90,6 +94,11 @@ def _unconfirmed_change(
     return None if change is None or text_of(form, "confirmed") == change.confirmation else change
 
 
+def _stale_page(services: Services, visitor: Visitor, dataset: Dataset, form: FormData) -> Response:
+    text = text_of(form, "schema")
+    return _page(services, visitor, dataset, form=form, schema_text=text, faults=[STALE], status=403)
+
+
 def _overtaken_page(services: Services, visitor: Visitor, dataset: Dataset, form: FormData) -> Response:
     """The editor with what was typed, beside the schema that somebody else has saved since it was opened."""
     dataset = dataset_for(services, visitor.token, str(dataset.id))
@@ -107,10 +116,15 @@ def _overtaken_page(services: Services, visitor: Visitor, dataset: Dataset, form
 
 @router.post("/datasets/{dataset_id}/schema/preview")
 def post_preview(
-    dataset_id: DatasetId, request: Request, services: WithServices, visitor: Reading, form: Form
+    dataset_id: DatasetId, request: Request, services: WithServices, visitor: Reading, posted: KeptForm
 ) -> Response:
     """What the schema would accept of the sample; the piece of the page alone where a script asks for it."""
-    dataset = dataset_for(services, visitor.token, dataset_id)
+    dataset, form = dataset_for(services, visitor.token, dataset_id), posted.form
+    is_asked_by_script = request.headers.get("x-fragment") == "preview"
+    if posted.refusal is not None:
+        if is_asked_by_script:
+            raise posted.refusal
+        return _stale_page(services, visitor, dataset, form)
     schema_text = text_of(form, "schema")
     faults: list[str] = []
     previewed = None
@@ -118,7 +132,7 @@ def post_preview(
         previewed = _preview(services, dataset, schema_text, form)
     except Invalid as error:
         faults = faults_of(error)
-    if request.headers.get("x-fragment") == "preview":
+    if is_asked_by_script:
         return render("_preview.html", visitor, previewed=previewed, preview_faults=faults)
     return _page(
         services,
@@ -132,9 +146,11 @@ def post_preview(
 
 
 @router.post("/datasets/{dataset_id}/schema/suggest")
-def post_suggest(dataset_id: DatasetId, services: WithServices, visitor: Reading, form: Form) -> Response:
+def post_suggest(dataset_id: DatasetId, services: WithServices, visitor: Reading, posted: KeptForm) -> Response:
     """Puts what the newest upload looks like into the editor; nothing is saved."""
-    dataset = dataset_for(services, visitor.token, dataset_id)
+    dataset, form = dataset_for(services, visitor.token, dataset_id), posted.form
+    if posted.refusal is not None:
+        return _stale_page(services, visitor, dataset, form)
     newest = find_newest_upload(services.db, dataset.id)
     try:
         if newest is None:
@@ -145,15 +161,8 @@ def post_suggest(dataset_id: DatasetId, services: WithServices, visitor: Reading
         return _page(services, visitor, dataset, form=form, schema_text=text, preview_faults=[error.message])
     text = write_schema_text(schema_to_json(suggested))
     previewed = preview(suggested, sample_of_upload(services.storage, newest))
-    return _page(
-        services,
-        visitor,
-        dataset,
-        schema_text=text,
-        opened_with=text_of(form, "opened_with"),
-        previewed=previewed,
-        is_suggested=True,
-    )
+    from_upload = FormData([("opened_with", text_of(form, "opened_with"))])
+    return _page(services, visitor, dataset, form=from_upload, schema_text=text, previewed=previewed, is_suggested=True)
 
 
 def _preview(services: Services, dataset: Dataset, schema_text: str, form: FormData) -> Preview | None:
@@ -194,6 +203,8 @@ def _page(
         **UNASKED | context | asked,
         schema_text=schema_text,
         opened_with=opened_with or fingerprint_of(dataset.schema),
+        is_posted=form is not None,
+        is_saved=bool(migration_text),
         newest=newest,
         source=source or ("upload" if newest else "text"),
         sample="" if form is None else text_of(form, "sample"),
