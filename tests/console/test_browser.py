@@ -60,9 +60,9 @@ def test_page_of_a_dataset_shows_how_its_imports_end(window: Window) -> None:
     files = [{"name": f"{name}.csv", "mimeType": "text/csv", "buffer": data} for name in ("a", "b")]
     page.locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]  # they are what it takes
     page.get_by_role("button", name="Upload", exact=True).click()
-    expect(page.locator("[data-reload-while-busy]")).to_be_visible()
+    expect(page.locator("[data-busy]")).to_be_visible()
     expect(page.locator("table.cards .pill-complete")).to_have_count(2, timeout=60_000)
-    expect(page.locator("[data-reload-while-busy]")).to_have_count(0)
+    expect(page.locator("[data-busy]")).to_have_count(0)
 
 
 def test_keyboard_alone_signs_in_creates_and_walks_to_the_editor(window: Window) -> None:

@@ -114,7 +114,7 @@ def test_hostile_text_of_clients_stays_text_on_every_page(desk: Desk) -> None:
 
 def own_scripts() -> list[str]:
     """The scripts that pages have, in their order, and no others."""
-    return [static_url(name) for name in ("drafts.js", "console.js")]
+    return [static_url(name) for name in ("drafts.js", "uploads.js", "console.js")]
 
 
 def test_error_page_shows_hostile_field_names_as_text(quiet_desk: Desk) -> None:

@@ -61,7 +61,7 @@ def test_change_that_takes_values_is_asked_about_first(desk: Desk) -> None:
     desk.caller.import_file(dataset_id, ages_csv(7, 30, "old"))
     page = desk.visitor.send(editor(desk, dataset_id), schema=ADULTS)
     assert "Save it, and bring all 2 records under it? Nothing is saved yet" in page.text
-    assert "Of the first 2 records of answers.csv that are accepted now, 1 would lose a value" in page.text
+    assert "Of the first 2 records of answers.csv, as far as accepted now, 1 would lose a value" in page.text
     assert "age Value must be at least 18" in page.text
     assert schema_of(desk, dataset_id)["fields"] == AGES["fields"]
     asked = confirmation_in(page)
