@@ -164,6 +164,22 @@ def test_counts_of_faults_stand_on_one_line_on_a_phone(window: Window) -> None:
     assert box["height"] < 30 < box["width"]
 
 
+@pytest.mark.parametrize("window_options", [{"viewport": PHONE}, {}], ids=["phone", "wide"])
+def test_longest_field_key_leaves_no_page_too_wide(window: Window) -> None:
+    window.sign_in()
+    keys = ["k" * 128, "short_one"]
+    dataset_id = window.desk.caller.make_dataset(schema={"fields": {key: {"type": "integer"} for key in keys}})
+    line = json.dumps(dict.fromkeys(keys, "x")).encode()
+    job = window.desk.caller.import_file(dataset_id, line, "long.jsonl")
+    for path in ("", "/schema", f"/imports/{job['import_id']}"):
+        window.open(f"/datasets/{dataset_id}{path}")
+        extra = window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert extra == 0, path
+    box = window.page.locator(".chart th", has_text="short_one").bounding_box()
+    assert box is not None
+    assert box["height"] < 40
+
+
 @pytest.mark.parametrize("window_options", [{"viewport": PHONE}])
 def test_reader_of_a_long_workspace_sees_that_it_may_only_read_on_a_phone(window: Window) -> None:
     token = make_token(window.desk.services.db, workspace_id="a-workspace-of-a-rather-long-name", role=Role.READER)

@@ -11,6 +11,7 @@ from assay.db import datasets, jobs, migrating, overviews
 from assay.db.datasets import Dataset
 from assay.deleting import delete_dataset, sweep_deleted_now
 from assay.errors import Invalid, InvalidFields, Unavailable
+from assay.jobs import State
 from assay.migrations import Migration
 from assay.operations import create_dataset
 from assay.reading import read_datapoints
@@ -136,7 +137,8 @@ def post_delete(
     dataset_id: DatasetId, services: WithServices, visitor: Writing, form: Form, afterwards: BackgroundTasks
 ) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
-    if text_of(form, "name").strip() != dataset.name.strip():
+    # A browser shows runs of white space as one space, so that is what people see and type.
+    if text_of(form, "name").split() != dataset.name.split():
         faults = ["What was typed is not the dataset's name."]
         context = dataset_context(services, dataset, tab="")
         return render("dataset_delete.html", visitor, status=400, **context, faults=faults)
@@ -182,11 +184,22 @@ def dataset_context(services: Services, dataset: Dataset, *, tab: str) -> dict[s
     return {
         "dataset": dataset,
         "tab": tab,
-        "dataset_status": status_body(dataset, states).status,
+        "dataset_status": (status := status_body(dataset, states).status),
+        "status_label": _status_label(status, states),
+        "waiting_count": states.get(State.PENDING_SCHEMA, 0),
         "import_count": import_count,
         "migration": migration,
         "uploads_here": isinstance(services.storage, LocalStorage),
     }
+
+
+def _status_label(status: str, states: dict[State, int]) -> str:
+    """The API's word; for a dataset without records what it waits for, if it does."""
+    if status != "UNINITIALISED":
+        return status.capitalize()
+    if states.get(State.PENDING_SCHEMA):
+        return "Waiting for a schema"
+    return "Waiting for a file" if states.get(State.UNINITIALISED) else "Empty"
 
 
 def schema_rows(dataset: Dataset) -> list[SchemaRow]:
