@@ -96,6 +96,16 @@ def test_draft_that_is_discarded_does_not_come_back(window: Window) -> None:
     expect(window.page.get_by_text(NOTE)).to_be_hidden()
 
 
+def test_schema_that_was_asked_about_is_no_draft_once_it_is_saved(window: Window) -> None:
+    path = type_schema(window)
+    window.desk.caller.import_file(path.rpartition("/")[2], b"age\n7\n")
+    save(window)
+    window.page.get_by_role("button", name="Save it and change the record").click()
+    window.page.wait_for_url("**/schema?migration=*")
+    expect(editor(window)).to_have_value(SAVED)
+    expect(window.page.get_by_text(NOTE)).to_be_hidden()
+
+
 def test_new_dataset_that_was_not_created_is_there_again(window: Window) -> None:
     window.sign_in()
     window.open("/datasets/new")

@@ -4,13 +4,15 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from console.conftest import Window
-from services.callers import AGES, ages_csv
+from services.callers import AGES, ages_csv, wait_until
 
 # The file arrives, and its answer does not.
 LOSE_ANSWERS = """() => {
     const send = XMLHttpRequest.prototype.send;
     XMLHttpRequest.prototype.send = function (body) { this.onload = this.onerror; send.call(this, body); };
 }"""
+# As where the store is S3.
+WITHOUT_URLS = "() => { delete document.querySelector('[data-begin]').dataset.begin; }"
 # Neither arrives.
 LOSE_FILES = "() => { XMLHttpRequest.prototype.send = function () { setTimeout(() => this.onerror(), 50); }; }"
 
@@ -35,8 +37,11 @@ def imports_of(window: Window, path: str) -> list[tuple[str, str]]:
     return [(job["filename"], job["status"]) for job in window.desk.caller.read(f"{path}/imports")["results"]]
 
 
-def test_each_of_several_files_is_told_of_and_one_fault_stops_none(window: Window) -> None:
+@pytest.mark.parametrize("way", ["to the upload URL", "by the form"])
+def test_each_of_several_files_is_told_of_and_one_fault_stops_none(window: Window, way: str) -> None:
     path, page = open_dataset(window), window.page
+    if way == "by the form":
+        page.evaluate(WITHOUT_URLS)
     upload(page, file_of("a.csv", ages_csv(1)), file_of("b.txt", b"x"), file_of("c.csv", ages_csv(2)))
     lines = page.locator("[data-results] p")
     expect(lines).to_have_count(3)
@@ -67,6 +72,18 @@ def test_cancelled_upload_leaves_no_import_waiting_and_focus_where_it_was(window
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_focused()
     expect(page.locator("#imports tbody .pill-failed")).to_have_count(1)
     assert imports_of(window, path) == [("0.csv", "failed")]
+
+
+def test_upload_by_the_form_that_is_cancelled_leaves_no_import_waiting(window: Window) -> None:
+    path, page = open_dataset(window), window.page
+    page.evaluate(WITHOUT_URLS)
+    network = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)
+    upload(page, file_of("ages.csv", ages_csv(*range(1, 200_000))))
+    wait_until(lambda: bool(imports_of(window, path)), what="the service has begun to read the form")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("[data-results]")).to_have_text("ages.csv: Cancelled. Nothing of it was taken.")
+    wait_until(lambda: imports_of(window, path) == [("ages.csv", "failed")], what="the import is ended")
 
 
 def test_file_that_arrived_without_an_answer_is_not_told_to_be_lost(window: Window) -> None:

@@ -136,8 +136,9 @@ def _kinds(services: Services, job: Import) -> dict[str, Any]:
     """
     fields = {row.field for row in job.error_summary}
     with services.db.read() as tx:
-        fault_count = count_faults(tx, job.id)
-        untold_count = fault_count - sum(row.count for row in job.error_summary)
+        told_count = sum(row.count for row in job.error_summary)
+        fault_count = max(told_count, count_faults(tx, job.id))
+        untold_count = fault_count - told_count
         if untold_count and job.schema_version is not None:
             fields |= datasets.get_schema(tx, job.dataset_id, version=job.schema_version)["fields"].keys()
     return {"fault_count": fault_count, "untold_count": untold_count, "fields": sorted(fields)}

@@ -181,7 +181,6 @@ def _page(
     *,
     schema_text: str,
     form: FormData | None = None,
-    opened_with: str = "",
     migration_text: str = "",
     faults: list[str] | None = None,
     status: int = 200,
@@ -189,8 +188,7 @@ def _page(
 ) -> Response:
     newest: Import | None = find_newest_upload(services.db, dataset.id)
     source = "" if form is None else text_of(form, "source")
-    if form is not None and not opened_with:
-        opened_with = text_of(form, "opened_with")
+    opened_with = "" if form is None else text_of(form, "opened_with")
     context = dataset_context(services, dataset, tab="schema")
     migration_id = parse_id(migration_text)
     if context["migration"] is None and migration_id is not None:
@@ -200,9 +198,8 @@ def _page(
         "schema.html",
         visitor,
         status=status,
-        **UNASKED | context | asked,
+        **UNASKED | {"opened_with": opened_with or fingerprint_of(dataset.schema)} | context | asked,
         schema_text=schema_text,
-        opened_with=opened_with or fingerprint_of(dataset.schema),
         is_posted=form is not None,
         is_saved=bool(migration_text),
         newest=newest,
