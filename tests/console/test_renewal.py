@@ -1,5 +1,6 @@
 """Pages of what is under way are renewed where they stand: nobody is thrown out of what they do there."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from console.conftest import Window
@@ -68,7 +69,31 @@ def test_page_of_an_import_is_renewed_when_it_ends(window: Window) -> None:
     expect(page.get_by_role("heading", name="b.csv")).to_be_visible()
 
 
-def test_migration_ends_without_taking_what_is_typed(window: Window) -> None:
+def test_page_of_an_import_waits_for_a_service_that_is_away(window: Window) -> None:
+    window.sign_in()
+    caller, page = window.desk.caller, window.page
+    dataset_id = caller.make_dataset(schema=AGES)
+    offer = caller.ask_for_url(dataset_id)
+    window.open(f"/datasets/{dataset_id}/imports/{offer['import_id']}")
+    page.evaluate(REMEMBER)
+    page.evaluate("""() => {
+        const [real, wait] = [window.fetch, window.setTimeout];
+        window.calls = 0;
+        window.setTimeout = (work, pause) => wait(work, pause / 20);
+        window.fetch = async (...given) => {
+            window.calls += 1;
+            if (window.calls < 10) throw new TypeError("no network");
+            return real(...given);
+        };
+    }""")
+    page.wait_for_function("() => window.calls > 11")
+    caller.put(offer, ages_csv(1))
+    expect(page.locator(".standing .pill")).to_have_text("Complete")
+    assert is_the_same(page)
+
+
+@pytest.mark.parametrize("is_previewed", [False, True], ids=["typed", "previewed"])
+def test_migration_ends_without_taking_what_is_typed(window: Window, is_previewed: bool) -> None:
     window.sign_in()
     caller, page = window.desk.caller, window.page
     dataset_id = caller.make_dataset(schema=AGES)
@@ -79,9 +104,13 @@ def test_migration_ends_without_taking_what_is_typed(window: Window) -> None:
     ]
     window.open(f"/datasets/{dataset_id}/schema?migration={migration_id}")
     expect(page.locator("[data-busy]")).to_be_visible()
-    page.evaluate(REMEMBER)
     page.get_by_role("textbox", name="Schema").fill("{}")
+    if is_previewed:
+        page.get_by_role("button", name="Preview").click()
+        page.wait_for_url("**/preview")
+    page.evaluate(REMEMBER)
     page.evaluate("document.activeElement.blur()")
-    expect(page.get_by_text("The new schema is in force.")).to_be_visible(timeout=60_000)
+    expect(page.locator("[data-busy]")).to_have_count(0, timeout=60_000)
+    expect(page.get_by_text("The new schema is in force.")).to_have_count(0 if is_previewed else 1)
     expect(page.get_by_role("textbox", name="Schema")).to_have_value("{}")
     assert is_the_same(page)

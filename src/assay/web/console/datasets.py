@@ -13,7 +13,7 @@ from assay.deleting import delete_dataset, sweep_deleted_now
 from assay.errors import Invalid, InvalidFields, Unavailable
 from assay.jobs import State
 from assay.migrations import Migration
-from assay.operations import create_dataset
+from assay.operations import create_dataset, require_dataset
 from assay.reading import read_datapoints
 from assay.schema import CONSTRAINTS, parse_schema, schema_to_json
 from assay.storage.local import LocalStorage
@@ -100,9 +100,11 @@ def faults_of(error: Invalid) -> list[str]:
 @router.get("/datasets/{dataset_id}")
 def get_dataset(dataset_id: DatasetId, services: WithServices, visitor: Reading) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
-    records, records_fault = _first_records(services, dataset)
+    # What is read after the imports has the records of all that have ended: a page with none under way is the last.
     with services.db.read() as tx:
         imports = jobs.list_imports(tx, dataset.id, limit=IMPORTS_SHOWN, before=None)
+        dataset = require_dataset(datasets.get_dataset(tx, dataset.id))
+    records, records_fault = _first_records(services, dataset)
     return render(
         "dataset.html",
         visitor,
@@ -152,6 +154,7 @@ def get_imports(dataset_id: DatasetId, services: WithServices, visitor: Reading,
     dataset = dataset_for(services, visitor.token, dataset_id)
     with services.db.read() as tx:
         shown, next_cursor = jobs.page_of_imports(tx, dataset.id, limit=IMPORTS_A_PAGE, before=id_of_cursor(cursor))
+        dataset = require_dataset(datasets.get_dataset(tx, dataset.id))
     return render(
         "imports.html",
         visitor,

@@ -33,9 +33,10 @@ function renew(old, fresh) {
 
 // Asks for the page again and renews its parts; whether that went well.
 async function refresh() {
+  const posted = document.querySelector("[data-posted]"); // what a form led to may have no page at its address
   let text;
   try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+    const response = await fetch(posted ? posted.dataset.draft : location.href, { headers: { Accept: "text/html" }, redirect: "error" });
     if (!response.ok) return false;
     text = await response.text();
   } catch {
@@ -73,13 +74,15 @@ async function watch(region) {
     await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5000 : pause));
     let response;
     try {
-      response = await fetch(region.dataset.live, { headers: { Accept: "text/html" }, redirect: "error" });
+      response = await fetch(region.dataset.live, { headers: { Accept: "text/html" }, redirect: "manual" });
     } catch {
-      pause = Math.min(pause * 2, 10000); // the service restarts, or the session has ended
-      if (pause >= 10000) { location.reload(); return; }
+      response = null;
+    }
+    if (!response || response.status >= 500) { // the service restarts, or the network is away
+      pause = Math.min(pause * 2, 10000);
       continue;
     }
-    if (!response.ok) { location.reload(); return; }
+    if (!response.ok) { location.reload(); return; } // the session has ended, or the dataset is gone
     const state = response.headers.get("X-Import-State");
     const piece = region.cloneNode(false);
     piece.innerHTML = await response.text();

@@ -140,6 +140,7 @@ function enhanceUpload(form) {
     panel.hidden = true;
     if (files.length > 1) input.value = ""; // those that were taken are not to be sent again
     refresh();
+    if (!form.dataset.begin) setTimeout(refresh, 3000); // by then the service has noticed that a form broke off
   }
 
   cancel.addEventListener("click", () => {
