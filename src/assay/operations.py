@@ -20,7 +20,7 @@ from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.fileformats import FILE_FORMATS, format_of_filename
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Import, Kind, Lease, NewImport, State
-from assay.schema import DatasetSchema, parse_schema, schema_to_json
+from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
 from assay.storage.base import Storage
 
 log = logging.getLogger("assay.operations")
@@ -107,11 +107,12 @@ def create_dataset(db: Database, workspace_id: str, *, name: str, created_by: st
         return require_dataset(datasets.get_dataset(tx, new.id))
 
 
-def publish_schema(db: Database, dataset_id: UUID, schema: Any) -> Dataset:
+def publish_schema(db: Database, dataset_id: UUID, schema: Any, *, instead_of: str | None = None) -> Dataset:
     """Set a dataset's schema. The first one releases every waiting import to the queue, in upload order.
 
     Another one than it has is in force at once while there are no records and none to come; else the answer's
     `migration_id` is the migration that brings the records under it, in its turn. The same one again changes nothing.
+    `instead_of` is the fingerprint of the schema that the caller saw: `Conflict` if there is another one by now.
     """
     parsed = parse_schema(schema)
     body = schema_to_json(parsed)
@@ -123,6 +124,8 @@ def publish_schema(db: Database, dataset_id: UUID, schema: Any) -> Dataset:
             for job in jobs.list_in_state(tx, dataset_id, State.PENDING_SCHEMA):
                 jobs.move(tx, job, State.QUEUED)
         elif list(_flattened(dataset.schema)) != list(_flattened(body)):
+            if instead_of not in (None, fingerprint_of(dataset.schema)):
+                raise Conflict("Somebody else has changed the schema meanwhile.", code=ErrorCode.STATE_CHANGED)
             _change_schema(tx, dataset, parsed)
         return require_dataset(datasets.get_dataset(tx, dataset_id))
 

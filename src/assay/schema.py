@@ -4,6 +4,8 @@ Knows the field types and their constraints; how a record is judged by them is t
 """
 
 import difflib
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -105,6 +107,11 @@ def parse_schema(value: object) -> DatasetSchema:
 
 def schema_to_json(schema: DatasetSchema) -> dict[str, object]:
     return {"strict": schema.strict, "fields": {field.key: _field_to_json(field) for field in schema.fields}}
+
+
+def fingerprint_of(schema_json: object) -> str:
+    """Tells two schemas apart, by the order of their fields as well; None, which is no schema, has one too."""
+    return hashlib.sha256(json.dumps(schema_json).encode()).hexdigest()[:32]
 
 
 def _field_to_json(field: Field) -> dict[str, object]:

@@ -80,6 +80,14 @@ class Window:
     page: Page
     desk: Desk
     address: str
+    complaints: list[str]
+
+    def expect_refusal(self, status: int) -> None:
+        """The browser tells of answers of 400 and more, also where a test is about them."""
+        told = [text for text in self.complaints if f"status of {status} " in text]
+        assert told, self.complaints
+        for text in told:
+            self.complaints.remove(text)
 
     def open(self, path: str) -> None:
         self.page.goto(self.address + path)
@@ -133,6 +141,7 @@ def window(
     workspace_id = f"room-{next(_numbers)}"
     token = make_token(busy_services.db, workspace_id=workspace_id)
     caller = Caller(console_server, workspace_id, token)
-    yield Window(page, Desk(busy_services, caller, Visitor(console_server)), str(console_server.base_url).rstrip("/"))
+    desk = Desk(busy_services, caller, Visitor(console_server))
+    yield Window(page, desk, str(console_server.base_url).rstrip("/"), complaints)
     context.close()
     assert not complaints

@@ -60,9 +60,9 @@ def test_page_of_a_dataset_shows_how_its_imports_end(window: Window) -> None:
     files = [{"name": f"{name}.csv", "mimeType": "text/csv", "buffer": data} for name in ("a", "b")]
     page.locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]  # they are what it takes
     page.get_by_role("button", name="Upload", exact=True).click()
-    expect(page.locator("[data-reload-while-busy]")).to_be_visible()
+    expect(page.locator("[data-busy]")).to_be_visible()
     expect(page.locator("table.cards .pill-complete")).to_have_count(2, timeout=60_000)
-    expect(page.locator("[data-reload-while-busy]")).to_have_count(0)
+    expect(page.locator("[data-busy]")).to_have_count(0)
 
 
 def test_keyboard_alone_signs_in_creates_and_walks_to_the_editor(window: Window) -> None:
@@ -162,6 +162,22 @@ def test_counts_of_faults_stand_on_one_line_on_a_phone(window: Window) -> None:
     box = count.bounding_box()
     assert box is not None
     assert box["height"] < 30 < box["width"]
+
+
+@pytest.mark.parametrize("window_options", [{"viewport": PHONE}, {}], ids=["phone", "wide"])
+def test_longest_field_key_leaves_no_page_too_wide(window: Window) -> None:
+    window.sign_in()
+    keys = ["k" * 128, "short_one"]
+    dataset_id = window.desk.caller.make_dataset(schema={"fields": {key: {"type": "integer"} for key in keys}})
+    line = json.dumps(dict.fromkeys(keys, "x")).encode()
+    job = window.desk.caller.import_file(dataset_id, line, "long.jsonl")
+    for path in ("", "/schema", f"/imports/{job['import_id']}"):
+        window.open(f"/datasets/{dataset_id}{path}")
+        extra = window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert extra == 0, path
+    box = window.page.locator(".chart th", has_text="short_one").bounding_box()
+    assert box is not None
+    assert box["height"] < 40
 
 
 @pytest.mark.parametrize("window_options", [{"viewport": PHONE}])

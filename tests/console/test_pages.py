@@ -1,5 +1,6 @@
 """The pages in each state of what they show, without scripts: nothing, something, waiting, ended, gone wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from assay.fieldtypes import FIELD_TYPES
 from assay.schema import CONSTRAINTS
 from assay.web.console.pages import duration
 from console.conftest import Desk
+from console.visiting import confirmation_in
 from services.callers import AGES, ages_csv, wait_until
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -62,6 +64,50 @@ def test_partial_import_shows_counts_reasons_and_the_raw_records_marked(desk: De
     assert "Mend the rejected records and upload them" in page.text
 
 
+def test_records_of_a_file_are_counted_from_one_as_rows_are(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, ages_csv("old", 30))
+    page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    assert 'data-label="Record">1</th>' in page.answer.text
+    assert "Record 1 is the first of the file; the line of names above it is not counted" in page.text
+    assert "record 2 of its import" in desk.visitor.get(f"/datasets/{dataset_id}/records").answer.text
+    form = desk.visitor.get(f"/datasets/{dataset_id}/schema").form("/schema")
+    assert "Rejected record 1 age" in desk.visitor.send(form, to=form.action + "/preview").text
+
+
+def test_reason_of_a_whole_file_names_the_same_record_as_the_pages(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, b'age\n1\n"2\n')
+    assert "Record 1, at byte 6" in job["reason"]
+    page = desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}")
+    assert "Record 2, at byte 6" in page.text
+
+
+def test_dataset_without_records_says_what_it_waits_for(quiet_desk: Desk) -> None:
+    dataset_id = quiet_desk.caller.make_dataset()
+    path = f"/datasets/{dataset_id}"
+    assert "Survey Empty" in quiet_desk.visitor.get(path).text
+    offer = quiet_desk.caller.ask_for_url(dataset_id)
+    page = quiet_desk.visitor.get(path)
+    assert "Survey Waiting for a file" in page.text
+    assert "Uninitialised" not in page.text
+    quiet_desk.caller.put(offer, ages_csv(1))
+    page = quiet_desk.visitor.get(path)
+    assert "Survey Waiting for a schema" in page.text
+    assert "One file waits for this dataset to get a schema" in page.text
+    assert page.text.index("One file waits") < page.text.index("Upload a file")
+
+
+def test_times_say_that_they_are_utc(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    job = desk.caller.import_file(dataset_id, ages_csv(1))
+    assert "Created (UTC)" in desk.visitor.get("/").text
+    page = desk.visitor.get(f"/datasets/{dataset_id}")
+    assert "Created (UTC)" in page.text
+    assert "Updated (UTC)" in page.text
+    assert "Times are UTC" in desk.visitor.get(f"/datasets/{dataset_id}/imports/{job['import_id']}").text
+
+
 def test_faults_are_filtered_by_field_and_reason(desk: Desk) -> None:
     dataset_id = desk.caller.make_dataset(schema=AGES)
     job = desk.caller.import_file(dataset_id, FAULTY)
@@ -80,7 +126,7 @@ def test_complete_import_leads_to_its_records(desk: Desk) -> None:
     assert f"/datasets/{dataset_id}/records" in page.links()
     records = desk.visitor.get(f"/datasets/{dataset_id}/records")
     assert "1–2 of 2" in records.text
-    # A record's number is its place in its file, from 0; what is counted from 1 here is another thing.
+    # A row is a place in the dataset; a record's number is its place in its file. Both are counted from 1.
     assert '<th scope="col" class="num corner">Row</th>' in records.answer.text
     assert "Go to row" in records.text
     assert "There is no row 9" in desk.visitor.get(f"/datasets/{dataset_id}/records", **{"from": 9}).text
@@ -126,7 +172,8 @@ def test_schema_change_shows_its_migration_to_the_end(desk: Desk) -> None:
     dataset_id = desk.caller.make_dataset(schema=AGES)
     desk.caller.import_file(dataset_id, ages_csv(7, 30))
     form = desk.visitor.get(f"/datasets/{dataset_id}/schema").form("/schema")
-    page = desk.visitor.send(form, schema='{"fields": {"age": {"type": "integer", "minimum": 18}}}')
+    schema = '{"fields": {"age": {"type": "integer", "minimum": 18}}}'
+    page = desk.visitor.send(form, schema=schema, confirmed=confirmation_in(desk.visitor.send(form, schema=schema)))
     address = str(page.answer.url.raw_path.decode())
     assert "?migration=" in address
 
@@ -171,3 +218,23 @@ def test_dataset_is_deleted_only_when_its_name_was_typed(desk: Desk) -> None:
     assert "not the dataset's name" in desk.visitor.send(form, name="Something").text
     assert desk.visitor.send(form, name="Old survey").status == 200
     assert desk.visitor.get(f"/datasets/{dataset_id}").status == 404
+
+
+@pytest.mark.parametrize("name", ["Two  spaces", "Two\nlines", " Around it\t"])
+def test_dataset_is_deleted_by_its_name_as_it_is_shown(desk: Desk, name: str) -> None:
+    dataset_id = desk.caller.make_dataset(name=name)
+    form = desk.visitor.get(f"/datasets/{dataset_id}/delete").form("/delete")
+    assert desk.visitor.send(form, name=" ".join(name.split())).status == 200
+    assert desk.visitor.get(f"/datasets/{dataset_id}").status == 404
+
+
+def test_kinds_of_faults_that_are_not_listed_are_told_of_and_can_be_filtered(desk: Desk) -> None:
+    fields = [f"field_{number:03}" for number in range(150)]
+    dataset_id = desk.caller.make_dataset(schema={"fields": {field: {"type": "integer"} for field in fields}})
+    job = desk.caller.import_file(dataset_id, json.dumps(dict.fromkeys(fields, "x")).encode(), "many.jsonl")
+    path = f"/datasets/{dataset_id}/imports/{job['import_id']}"
+    page = desk.visitor.get(path)
+    assert "Shown are the 100 most frequent kinds of fault. 50 more faults are of other kinds" in page.text
+    assert "50 shown of 150 faults in 1 record" in page.text
+    assert page.answer.text.count("<option>field_") == 150
+    assert "1 shown" in desk.visitor.get(path, field="field_149").text

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -41,6 +42,24 @@ def test_nobody_sees_a_page_and_comes_back_after_the_sign_in(quiet_desk: Desk) -
     assert answer.headers["location"] == f"/sign-in?next=%2Fdatasets%2F{dataset_id}%2Frecords%3Ffrom%3D1"
     page = quiet_desk.visitor.sign_in(quiet_desk.caller.token, path=answer.headers["location"])
     assert "Secret survey" in page.text
+
+
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("/datasets", "/datasets/new"),
+        ("/datasets/{id}/schema", "/datasets/{id}/schema"),
+        ("/datasets/{id}/schema/preview", "/datasets/{id}/schema"),
+        ("/datasets/{id}/imports/{id}/cancel", "/datasets/{id}/imports/{id}"),
+        ("/send-file/{id}", "/datasets/{id}"),
+    ],
+)
+def test_form_that_nobody_sends_leads_back_to_its_page(quiet_desk: Desk, form: str, page: str) -> None:
+    dataset_id = quiet_desk.caller.make_dataset()
+    quiet_desk.visitor.client.cookies.clear()
+    answer = quiet_desk.visitor.client.post(form.format(id=dataset_id), data={"schema": "{}"}, headers=HTML)
+    assert answer.status_code == 303
+    assert unquote(answer.headers["location"]) == "/sign-in?next=" + page.format(id=dataset_id)
 
 
 def test_cookie_holds_no_token_and_no_script_can_read_it(quiet_desk: Desk) -> None:

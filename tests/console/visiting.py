@@ -104,3 +104,9 @@ class Visitor:
         while answer.status_code in (302, 303):
             answer = self.client.get(answer.headers["location"], headers=HTML)
         return seen(answer)
+
+
+def confirmation_in(page: Seen) -> str:
+    """What the button says that saves a schema all the same; empty where there is none."""
+    values = [given["value"] for tag, given in page.tags if tag == "button" and given.get("name") == "confirmed"]
+    return values[0] or "" if values else ""

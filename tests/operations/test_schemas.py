@@ -12,6 +12,7 @@ from assay.ids import new_id
 from assay.jobs import Kind, State
 from assay.migrations import MigrationOutcome
 from assay.operations import SeenUpload, finish_upload, publish_schema
+from assay.schema import fingerprint_of, parse_schema, schema_to_json
 from assay.storage.base import Storage
 from db.making import claim_surely, complete
 from moving_clock import Clock
@@ -159,6 +160,24 @@ def test_group_field_stays_once_there_are_records(database: Database, storage: S
     with pytest.raises(Invalid) as too_late:
         publish_schema(database, dataset_id, {"fields": fields})
     assert too_late.value.code is ErrorCode.GROUP_FIELD_CHANGED
+
+
+def test_schema_is_not_set_in_the_place_of_another_than_was_seen(database: Database) -> None:
+    dataset_id = make_dataset(database, schema={"fields": FIELDS})
+    seen = fingerprint_of(schema_json_of(database, dataset_id))
+    publish_schema(database, dataset_id, CHANGED[0], instead_of=seen)
+    publish_schema(database, dataset_id, CHANGED[0], instead_of=seen)
+    with pytest.raises(Conflict) as overtaken:
+        publish_schema(database, dataset_id, CHANGED[1], instead_of=seen)
+    assert overtaken.value.code is ErrorCode.STATE_CHANGED
+    assert schema_json_of(database, dataset_id) == schema_to_json(parse_schema(CHANGED[0]))
+
+
+def schema_json_of(database: Database, dataset_id: UUID) -> object:
+    with database.read() as tx:
+        dataset = datasets.get_dataset(tx, dataset_id)
+    assert dataset is not None
+    return dataset.schema
 
 
 def test_schema_of_a_failed_migration_is_withdrawn(database: Database, storage: Storage) -> None:

@@ -40,6 +40,12 @@ def insert_rejection_parts(tx: WriteTransaction, job_id: UUID, files: Sequence[R
         tx.connection.execute(insert(rejection_parts), rows)
 
 
+def count_faults(tx: ReadTransaction, job_id: UUID) -> int:
+    """All faults of an import, also those that its summary has no row for."""
+    total = select(func.coalesce(func.sum(rejection_parts.c.fault_count), 0)).where(rejection_parts.c.job_id == job_id)
+    return int(tx.connection.execute(total).scalar_one())
+
+
 def list_rejection_parts(tx: ReadTransaction, job_id: UUID, *, from_fault: int, limit: int) -> list[PlacedRejections]:
     """The files that hold the import's faults from `from_fault` on, in order, at most `limit` of them."""
     # The file that `from_fault` lies in is found by the key, not by adding up all those before it.

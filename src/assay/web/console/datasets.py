@@ -11,14 +11,16 @@ from assay.db import datasets, jobs, migrating, overviews
 from assay.db.datasets import Dataset
 from assay.deleting import delete_dataset, sweep_deleted_now
 from assay.errors import Invalid, InvalidFields, Unavailable
+from assay.jobs import State
 from assay.migrations import Migration
-from assay.operations import create_dataset
+from assay.operations import create_dataset, require_dataset
 from assay.reading import read_datapoints
 from assay.schema import CONSTRAINTS, parse_schema, schema_to_json
 from assay.storage.local import LocalStorage
 from assay.web.auth import dataset_for
 from assay.web.bodies import status_body
 from assay.web.console.cells import Table, table_of
+from assay.web.console.kept_forms import STALE, KeptForm
 from assay.web.console.pages import render
 from assay.web.console.schema_text import read_schema_text
 from assay.web.console.sessions import Form, Reading, Writing, check_writer, text_of
@@ -67,8 +69,11 @@ def get_new_dataset(visitor: Reading) -> Response:
 
 
 @router.post("/datasets")
-def post_dataset(services: WithServices, visitor: Writing, form: Form) -> Response:
-    name, schema_text = text_of(form, "name").strip(), text_of(form, "schema")
+def post_dataset(services: WithServices, visitor: Reading, posted: KeptForm) -> Response:
+    check_writer(visitor)
+    name, schema_text = text_of(posted.form, "name").strip(), text_of(posted.form, "schema")
+    if posted.refusal is not None:
+        return render("dataset_new.html", visitor, status=403, name=name, schema_text=schema_text, faults=[STALE])
     faults = []
     if not 1 <= len(name) <= NAME_CHARACTERS or "\0" in name:
         faults.append(f"Name: a dataset's name has 1 to {NAME_CHARACTERS} characters.")
@@ -95,9 +100,11 @@ def faults_of(error: Invalid) -> list[str]:
 @router.get("/datasets/{dataset_id}")
 def get_dataset(dataset_id: DatasetId, services: WithServices, visitor: Reading) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
-    records, records_fault = _first_records(services, dataset)
+    # What is read after the imports has the records of all that have ended: a page with none under way is the last.
     with services.db.read() as tx:
         imports = jobs.list_imports(tx, dataset.id, limit=IMPORTS_SHOWN, before=None)
+        dataset = require_dataset(datasets.get_dataset(tx, dataset.id))
+    records, records_fault = _first_records(services, dataset)
     return render(
         "dataset.html",
         visitor,
@@ -132,7 +139,8 @@ def post_delete(
     dataset_id: DatasetId, services: WithServices, visitor: Writing, form: Form, afterwards: BackgroundTasks
 ) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
-    if text_of(form, "name").strip() != dataset.name.strip():
+    # A browser shows runs of white space as one space, so that is what people see and type.
+    if text_of(form, "name").split() != dataset.name.split():
         faults = ["What was typed is not the dataset's name."]
         context = dataset_context(services, dataset, tab="")
         return render("dataset_delete.html", visitor, status=400, **context, faults=faults)
@@ -146,6 +154,7 @@ def get_imports(dataset_id: DatasetId, services: WithServices, visitor: Reading,
     dataset = dataset_for(services, visitor.token, dataset_id)
     with services.db.read() as tx:
         shown, next_cursor = jobs.page_of_imports(tx, dataset.id, limit=IMPORTS_A_PAGE, before=id_of_cursor(cursor))
+        dataset = require_dataset(datasets.get_dataset(tx, dataset.id))
     return render(
         "imports.html",
         visitor,
@@ -178,11 +187,22 @@ def dataset_context(services: Services, dataset: Dataset, *, tab: str) -> dict[s
     return {
         "dataset": dataset,
         "tab": tab,
-        "dataset_status": status_body(dataset, states).status,
+        "dataset_status": (status := status_body(dataset, states).status),
+        "status_label": _status_label(status, states),
+        "waiting_count": states.get(State.PENDING_SCHEMA, 0),
         "import_count": import_count,
         "migration": migration,
         "uploads_here": isinstance(services.storage, LocalStorage),
     }
+
+
+def _status_label(status: str, states: dict[State, int]) -> str:
+    """The API's word; for a dataset without records what it waits for, if it does."""
+    if status != "UNINITIALISED":
+        return status.capitalize()
+    if states.get(State.PENDING_SCHEMA):
+        return "Waiting for a schema"
+    return "Waiting for a file" if states.get(State.UNINITIALISED) else "Empty"
 
 
 def schema_rows(dataset: Dataset) -> list[SchemaRow]:

@@ -23,6 +23,9 @@ from assay.web.parameters import FORM_UPLOADS_PATH
 
 SIGN_IN_PATH = "/sign-in"
 MACHINE_PATHS = ("/api/", UPLOADS_PATH + "/", "/hooks/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/")
+# Where a form goes that has no page of the same path; the last steps of those that go to a path below their page.
+FORM_PAGES = {"/datasets": "/datasets/new", "/sign-out": "/"}
+ACTS = ("preview", "suggest", "cancel")
 
 NO_DATASET = (ErrorCode.UNKNOWN_DATASET, ErrorCode.FOREIGN_WORKSPACE)
 
@@ -71,8 +74,8 @@ async def _page(scope: Scope, start: Message, body: bytes) -> Response:
     status: int = start["status"]
     kept = Headers(raw=start["headers"])
     if status == 401:
-        target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
-        comes_back = f"?next={quote(target, safe='')}" if scope["method"] == "GET" and target != "/" else ""
+        target = _page_to_come_back_to(scope)
+        comes_back = f"?next={quote(target, safe='')}" if target != "/" else ""
         return RedirectResponse(SIGN_IN_PATH + comes_back, status_code=303)
     headers = {name: kept[name] for name in ("retry-after", "allow") if name in kept}
     state = scope.get("state", {})
@@ -89,6 +92,17 @@ async def _page(scope: Scope, start: Message, body: bytes) -> Response:
         request_id=state.get("request_id"),
         dataset_id=_dataset_id(scope["path"]) if error["error_code"] not in NO_DATASET else None,
     )
+
+
+def _page_to_come_back_to(scope: Scope) -> str:
+    """The page that was asked for, or the one that the form stands on."""
+    path: str = scope["path"]
+    if scope["method"] == "GET":
+        return path + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
+    if path.startswith(FORM_UPLOADS_PATH + "/"):
+        return "/datasets" + path.removeprefix(FORM_UPLOADS_PATH)
+    page, _, act = path.rpartition("/")
+    return FORM_PAGES.get(path) or (page if act in ACTS else path)
 
 
 def _visitor(request: Request) -> Visitor | None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import RedirectResponse, Response
 
-from assay.db import jobs
+from assay.db import datasets, jobs
+from assay.db.rejection_parts import count_faults
 from assay.errors import ErrorCode, NotFound
 from assay.faulty_records import FaultFilter, FaultyPage, read_faulty_page
 from assay.jobs import TERMINAL, Import, JobEvent, Kind, State
@@ -83,8 +84,7 @@ def get_import(
         **dataset_context(services, dataset, tab="imports"),
         **_standing(services, job),
         bars=bars_of(job),
-        fault_count=sum(row.count for row in job.error_summary),
-        fields=sorted({row.field for row in job.error_summary}),
+        **_kinds(services, job),
         reasons=sorted({row.reason for row in job.error_summary if field in (None, "", row.field)}),
         by_field=_by_field(job).most_common(),
         chosen=chosen,
@@ -127,6 +127,21 @@ def _standing(services: Services, job: Import) -> dict[str, Any]:
     with services.db.read() as tx:
         events, now = jobs.list_events(tx, job.id), tx.now()
     return {"job": job, "steps": steps_of(events), "progress": progress_of(job, now=now), "now": now}
+
+
+def _kinds(services: Services, job: Import) -> dict[str, Any]:
+    """How many faults there are, how many of them are of kinds that the summary leaves out, and in which fields.
+
+    Where it leaves some out, any field of the schema may have them.
+    """
+    fields = {row.field for row in job.error_summary}
+    with services.db.read() as tx:
+        told_count = sum(row.count for row in job.error_summary)
+        fault_count = max(told_count, count_faults(tx, job.id))
+        untold_count = fault_count - told_count
+        if untold_count and job.schema_version is not None:
+            fields |= datasets.get_schema(tx, job.dataset_id, version=job.schema_version)["fields"].keys()
+    return {"fault_count": fault_count, "untold_count": untold_count, "fields": sorted(fields)}
 
 
 def _faults(services: Services, job: Import, chosen: FaultFilter, *, cursor: str | None) -> FaultyPage:

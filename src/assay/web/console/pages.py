@@ -1,5 +1,6 @@
 """Renders the templates: how numbers, sizes, times and states are written for people. Every text is escaped."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from assay.web.console.static import static_url
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 STATE_MEANINGS = {
-    State.UNINITIALISED: "Waiting for its file",
+    State.UNINITIALISED: "Nobody has uploaded it yet",
     State.PENDING_SCHEMA: "Waiting for the dataset to get a schema",
     State.QUEUED: "Waiting for its turn",
     State.PROCESSING: "Its records are being checked",
@@ -24,6 +25,7 @@ STATE_MEANINGS = {
     State.PARTIAL: "Some records were rejected",
     State.FAILED: "Nothing was taken from it",
 }
+RECORD_NUMBER = re.compile(r"\bRecord (\d+),")
 
 
 @cache
@@ -43,6 +45,7 @@ def _environment() -> Environment:
         "iso": iso,
         "moment": moment,
         "state_name": state_name,
+        "counted_from_one": counted_from_one,
         "query": query,
     }
     environment.globals |= {
@@ -109,8 +112,13 @@ def moment(at: datetime) -> str:
 
 
 def state_name(state: State) -> str:
-    """The API's word, as a label."""
-    return state.value.replace("_", " ").capitalize()
+    """The API's word as a label, where it is one that people use."""
+    return "Waiting for a file" if state is State.UNINITIALISED else state.value.replace("_", " ").capitalize()
+
+
+def counted_from_one(reason: str) -> str:
+    """A reason as the API gives it counts records from 0; the console's pages count them, as its rows, from 1."""
+    return RECORD_NUMBER.sub(lambda found: f"Record {int(found[1]) + 1},", reason)
 
 
 def query(values: dict[str, Any]) -> str:

@@ -15,17 +15,27 @@ from assay.inferring import suggest_schema
 from assay.jobs import Import
 from assay.operations import publish_schema
 from assay.previewing import Preview, find_newest_upload, preview, sample_of_text, sample_of_upload
-from assay.schema import parse_schema, schema_to_json
+from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
 from assay.web.auth import dataset_for
 from assay.web.console.datasets import dataset_context, faults_of
+from assay.web.console.kept_forms import STALE, KeptForm
 from assay.web.console.pages import render
+from assay.web.console.schema_changes import SchemaChange, risky_change
 from assay.web.console.schema_text import read_schema_text, write_schema_text
-from assay.web.console.sessions import Form, Reading, Visitor, Writing, text_of
+from assay.web.console.sessions import Reading, Visitor, check_writer, text_of
 from assay.web.parameters import DatasetId
 from assay.web.services import Services, WithServices
 
 router = APIRouter(include_in_schema=False)
 
+# What the page shows on request alone.
+UNASKED: dict[str, Any] = {
+    "previewed": None,
+    "preview_faults": [],
+    "is_suggested": False,
+    "change": None,
+    "overtaken_by": "",
+}
 START_TEXT = '{\n  "strict": true,\n  "fields": {\n    "name": {"type": "text"}\n  }\n}'
 
 
@@ -47,26 +57,74 @@ def get_schema(dataset_id: DatasetId, services: WithServices, visitor: Reading, 
 
 
 @router.post("/datasets/{dataset_id}/schema")
-def post_schema(dataset_id: DatasetId, services: WithServices, visitor: Writing, form: Form) -> Response:
-    dataset = dataset_for(services, visitor.token, dataset_id)
-    schema_text = text_of(form, "schema")
+def post_schema(dataset_id: DatasetId, services: WithServices, visitor: Reading, posted: KeptForm) -> Response:
+    check_writer(visitor)
+    dataset, form = dataset_for(services, visitor.token, dataset_id), posted.form
+    if posted.refusal is not None:
+        return _stale_page(services, visitor, dataset, form)
+    schema_text, opened_with = text_of(form, "schema"), text_of(form, "opened_with")
     try:
-        published = publish_schema(services.db, dataset.id, read_schema_text(schema_text))
-    except (Invalid, Conflict) as error:
-        faults = faults_of(error) if isinstance(error, Invalid) else [error.message]
+        schema = read_schema_text(schema_text)
+        change = _unconfirmed_change(services, dataset, parse_schema(schema), form)
+        if change is not None:
+            return _page(services, visitor, dataset, form=form, schema_text=schema_text, change=change)
+        published = publish_schema(services.db, dataset.id, schema, instead_of=opened_with or None)
+    except Invalid as error:
+        faults = faults_of(error)
         return _page(services, visitor, dataset, form=form, schema_text=schema_text, faults=faults, status=400)
+    except Conflict as error:
+        if error.code is ErrorCode.STATE_CHANGED:
+            return _overtaken_page(services, visitor, dataset, form)
+        faults = [error.message]
+        return _page(services, visitor, dataset, form=form, schema_text=schema_text, faults=faults, status=409)
     services.wake_worker()
     if published.migration_id is not None:
         return RedirectResponse(f"/datasets/{dataset.id}/schema?migration={published.migration_id}", status_code=303)
     return RedirectResponse(f"/datasets/{dataset.id}", status_code=303)
 
 
+def _unconfirmed_change(
+    services: Services, dataset: Dataset, schema: DatasetSchema, form: FormData
+) -> SchemaChange | None:
+    """What has to be asked before the schema is saved; nothing where it was answered, or where saving is refused."""
+    if text_of(form, "opened_with") not in ("", fingerprint_of(dataset.schema)) or dataset.migration_id is not None:
+        return None
+    newest = find_newest_upload(services.db, dataset.id)
+    change = risky_change(services.storage, dataset, schema, newest)
+    return None if change is None or text_of(form, "confirmed") == change.confirmation else change
+
+
+def _stale_page(services: Services, visitor: Visitor, dataset: Dataset, form: FormData) -> Response:
+    text = text_of(form, "schema")
+    return _page(services, visitor, dataset, form=form, schema_text=text, faults=[STALE], status=403)
+
+
+def _overtaken_page(services: Services, visitor: Visitor, dataset: Dataset, form: FormData) -> Response:
+    """The editor with what was typed, beside the schema that somebody else has saved since it was opened."""
+    dataset = dataset_for(services, visitor.token, str(dataset.id))
+    return _page(
+        services,
+        visitor,
+        dataset,
+        form=form,
+        schema_text=text_of(form, "schema"),
+        opened_with=fingerprint_of(dataset.schema),
+        overtaken_by=write_schema_text(dataset.schema),
+        status=409,
+    )
+
+
 @router.post("/datasets/{dataset_id}/schema/preview")
 def post_preview(
-    dataset_id: DatasetId, request: Request, services: WithServices, visitor: Reading, form: Form
+    dataset_id: DatasetId, request: Request, services: WithServices, visitor: Reading, posted: KeptForm
 ) -> Response:
     """What the schema would accept of the sample; the piece of the page alone where a script asks for it."""
-    dataset = dataset_for(services, visitor.token, dataset_id)
+    dataset, form = dataset_for(services, visitor.token, dataset_id), posted.form
+    is_asked_by_script = request.headers.get("x-fragment") == "preview"
+    if posted.refusal is not None:
+        if is_asked_by_script:
+            raise posted.refusal
+        return _stale_page(services, visitor, dataset, form)
     schema_text = text_of(form, "schema")
     faults: list[str] = []
     previewed = None
@@ -74,7 +132,7 @@ def post_preview(
         previewed = _preview(services, dataset, schema_text, form)
     except Invalid as error:
         faults = faults_of(error)
-    if request.headers.get("x-fragment") == "preview":
+    if is_asked_by_script:
         return render("_preview.html", visitor, previewed=previewed, preview_faults=faults)
     return _page(
         services,
@@ -88,9 +146,11 @@ def post_preview(
 
 
 @router.post("/datasets/{dataset_id}/schema/suggest")
-def post_suggest(dataset_id: DatasetId, services: WithServices, visitor: Reading, form: Form) -> Response:
+def post_suggest(dataset_id: DatasetId, services: WithServices, visitor: Reading, posted: KeptForm) -> Response:
     """Puts what the newest upload looks like into the editor; nothing is saved."""
-    dataset = dataset_for(services, visitor.token, dataset_id)
+    dataset, form = dataset_for(services, visitor.token, dataset_id), posted.form
+    if posted.refusal is not None:
+        return _stale_page(services, visitor, dataset, form)
     newest = find_newest_upload(services.db, dataset.id)
     try:
         if newest is None:
@@ -101,7 +161,8 @@ def post_suggest(dataset_id: DatasetId, services: WithServices, visitor: Reading
         return _page(services, visitor, dataset, form=form, schema_text=text, preview_faults=[error.message])
     text = write_schema_text(schema_to_json(suggested))
     previewed = preview(suggested, sample_of_upload(services.storage, newest))
-    return _page(services, visitor, dataset, schema_text=text, previewed=previewed, is_suggested=True)
+    from_upload = FormData([("opened_with", text_of(form, "opened_with"))])
+    return _page(services, visitor, dataset, form=from_upload, schema_text=text, previewed=previewed, is_suggested=True)
 
 
 def _preview(services: Services, dataset: Dataset, schema_text: str, form: FormData) -> Preview | None:
@@ -123,10 +184,11 @@ def _page(
     migration_text: str = "",
     faults: list[str] | None = None,
     status: int = 200,
-    **previewed: Any,
+    **asked: Any,
 ) -> Response:
     newest: Import | None = find_newest_upload(services.db, dataset.id)
     source = "" if form is None else text_of(form, "source")
+    opened_with = "" if form is None else text_of(form, "opened_with")
     context = dataset_context(services, dataset, tab="schema")
     migration_id = parse_id(migration_text)
     if context["migration"] is None and migration_id is not None:
@@ -136,8 +198,10 @@ def _page(
         "schema.html",
         visitor,
         status=status,
-        **{"previewed": None, "preview_faults": [], "is_suggested": False} | context | previewed,
+        **UNASKED | {"opened_with": opened_with or fingerprint_of(dataset.schema)} | context | asked,
         schema_text=schema_text,
+        is_posted=form is not None,
+        is_saved=bool(migration_text),
         newest=newest,
         source=source or ("upload" if newest else "text"),
         sample="" if form is None else text_of(form, "sample"),

@@ -1,139 +1,97 @@
 "use strict";
 // What the pages can do without a script, they do; this adds progress, drops, live states and a preview while typing.
 
-const units = ["bytes", "kB", "MB", "GB", "TB"];
-
-function size(bytes) {
-  let unit = 0;
-  while (bytes >= 1000 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
-  return `${unit === 0 || bytes >= 9.95 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`;
-}
-
-function seconds(value) {
-  if (value < 60) return `${Math.max(1, Math.round(value))} s`;
-  return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+function detailOf({ error }) {
+  return typeof error.detail === "string" ? error.detail : JSON.stringify(error.detail);
 }
 
 async function faultOf(response) {
   try {
-    const { error } = await response.json();
-    return typeof error.detail === "string" ? error.detail : JSON.stringify(error.detail);
+    return detailOf(await response.json());
   } catch {
     return `The service answered ${response.status}.`;
   }
 }
 
-// Upload: each file by the upload URL where there is one of ours, else by the form itself.
-function send(method, url, body, headers, onProgress, onRequest) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    onRequest(request);
-    request.open(method, url);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => onProgress(event.loaded);
-    request.onload = () => {
-      if (request.status < 400) { resolve(request); return; }
-      let detail = `The service answered ${request.status}.`;
-      try { detail = JSON.parse(request.responseText).error.detail; } catch { /* no envelope */ }
-      reject(new Error(detail));
-    };
-    request.onerror = () => reject(new Error("The connection broke. Nothing of the file was taken; try again."));
-    request.onabort = () => reject(new Error("Cancelled. Nothing of the file was taken."));
-    request.send(body);
-  });
-}
-
-async function uploadOne(form, file, onProgress, onRequest) {
-  const data = new FormData(form);
-  if (form.dataset.begin) {
-    const body = new URLSearchParams({ form_token: data.get("form_token"), filename: file.name });
-    const begun = await fetch(form.dataset.begin, { method: "POST", body, headers: { Accept: "application/json" } });
-    if (!begun.ok) throw new Error(await faultOf(begun));
-    const offer = await begun.json();
-    await send("PUT", offer.upload_url, file, { "Content-Type": offer.content_type }, onProgress, onRequest);
-    return offer.import_url;
+// Parts of a page that change by themselves are renewed where they stand: focus, opened details and scrolled tables stay.
+// A form is never touched. An element with an id is the same one as before, and a new one goes in between.
+function renew(old, fresh) {
+  if (old.isEqualNode(fresh) || (old.nodeName === "FORM" && fresh.nodeName === "FORM")) return;
+  if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) { old.replaceWith(fresh); return; }
+  if (old.nodeType === Node.TEXT_NODE) { old.data = fresh.data; return; }
+  for (const { name } of [...old.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+  const shown = (node) => node.nodeType === Node.ELEMENT_NODE || (node.nodeType === Node.TEXT_NODE && node.data.trim());
+  const kept = [...old.childNodes].filter(shown);
+  for (const child of [...fresh.childNodes].filter(shown)) {
+    if (!kept.length) old.append(child);
+    else if (child.id && !document.getElementById(child.id)) kept[0].before(child);
+    else renew(kept.shift(), child);
   }
-  const whole = new FormData();
-  whole.set("form_token", data.get("form_token"));
-  whole.set("file", file);
-  const request = await send("POST", form.action, whole, { Accept: "application/json" }, onProgress, onRequest);
-  return new URL(request.responseURL).pathname;
+  for (const gone of kept) gone.remove();
 }
 
-function enhanceUpload(form) {
-  const input = form.querySelector("input[type=file]");
-  const [bar, text] = [form.querySelector("progress"), form.querySelector(".upload-text")];
-  const [panel, fault, button] = [form.querySelector(".upload-progress"), form.querySelector("[data-fault]"), form.querySelector("button[type=submit]")];
-  let [isBusy, running] = [false, null];
-  input.multiple = true;
-  form.querySelector("[data-hint]").append(" – or drop it here");
-
-  async function upload(files) {
-    if (isBusy || !files.length) return;
-    isBusy = true;
-    fault.hidden = true;
-    panel.hidden = false;
-    button.disabled = true;
-    let target = form.dataset.after;
-    try {
-      for (const file of files) {
-        const started = performance.now();
-        bar.value = 0;
-        text.textContent = `${file.name}: starting`;
-        target = await uploadOne(form, file, (loaded) => {
-          const past = (performance.now() - started) / 1000;
-          const left = loaded ? (past / loaded) * (file.size - loaded) : 0;
-          bar.value = file.size ? Math.min(1, loaded / file.size) : 1;
-          text.textContent = `${file.name}: ${size(Math.min(loaded, file.size))} of ${size(file.size)}` + (past > 1 && left > 1 ? `, ${seconds(left)} left` : "");
-        }, (request) => { running = request; });
-      }
-      location.assign(files.length === 1 ? target : form.dataset.after);
-    } catch (error) {
-      fault.textContent = error.message;
-      fault.hidden = false;
-      panel.hidden = true;
-    } finally {
-      [isBusy, running] = [false, null];
-      button.disabled = false;
-    }
+// Asks for the page again and renews its parts; whether that went well.
+async function refresh() {
+  const posted = document.querySelector("[data-posted]"); // what a form led to may have no page at its address
+  let text;
+  try {
+    const response = await fetch(posted ? posted.dataset.draft : location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+    if (!response.ok) return false;
+    text = await response.text();
+  } catch {
+    return false;
   }
-
-  form.querySelector("[data-cancel]").addEventListener("click", () => running?.abort());
-  form.addEventListener("submit", (event) => { event.preventDefault(); upload([...input.files]); });
-  let depth = 0;
-  form.addEventListener("dragenter", (event) => { event.preventDefault(); depth += 1; form.classList.add("is-over"); });
-  form.addEventListener("dragover", (event) => event.preventDefault());
-  form.addEventListener("dragleave", () => { depth -= 1; if (depth <= 0) form.classList.remove("is-over"); });
-  form.addEventListener("drop", (event) => {
-    event.preventDefault();
-    depth = 0;
-    form.classList.remove("is-over");
-    upload([...event.dataTransfer.files]);
-  });
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const focused = document.activeElement;
+  for (const part of document.querySelectorAll("[data-fresh]")) {
+    const fresh = page.getElementById(part.id);
+    if (fresh) renew(part, fresh);
+  }
+  if (!focused.isConnected) document.getElementById("main").focus({ preventScroll: true });
+  enhanceAll();
+  return true;
 }
 
-// An import that runs: its piece of the page is asked for again and again, and the page is loaded anew when it ends.
+let isRefreshing = false;
+
+async function refreshWhileBusy() {
+  if (isRefreshing) return;
+  isRefreshing = true;
+  let pause = 2000;
+  while (document.querySelector("[data-busy]")) {
+    await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5000 : pause));
+    pause = await refresh() ? 2000 : Math.min(pause * 2, 30000);
+  }
+  isRefreshing = false;
+}
+
+// An import that runs: its piece of the page is asked for again and again, and the rest when it ends.
 async function watch(region) {
   const announce = document.querySelector("[data-announce]");
   let pause = 500;
-  for (;;) {
+  while (region.dataset.live) {
     await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5000 : pause));
     let response;
     try {
-      response = await fetch(region.dataset.live, { headers: { Accept: "text/html" }, redirect: "error" });
+      response = await fetch(region.dataset.live, { headers: { Accept: "text/html" }, redirect: "manual" });
     } catch {
-      pause = Math.min(pause * 2, 10000); // the service restarts, or the session has ended
-      if (pause >= 10000) { location.reload(); return; }
+      response = null;
+    }
+    if (!response || response.status >= 500) { // the service restarts, or the network is away
+      pause = Math.min(pause * 2, 10000);
       continue;
     }
-    if (!response.ok) { location.reload(); return; }
+    if (!response.ok) { location.reload(); return; } // the session has ended, or the dataset is gone
     const state = response.headers.get("X-Import-State");
-    region.innerHTML = await response.text();
+    const piece = region.cloneNode(false);
+    piece.innerHTML = await response.text();
+    renew(region, piece);
     pause = 1000;
     if (state !== region.dataset.state) {
       region.dataset.state = state;
       announce.textContent = region.querySelector(".standing").textContent;
-      if (["complete", "partial", "failed", "pending_schema"].includes(state)) { location.reload(); return; }
+      if (["complete", "partial", "failed", "pending_schema"].includes(state) && !await refresh()) { location.reload(); return; }
     }
   }
 }
@@ -176,14 +134,19 @@ function enhancePreview(form) {
   ask();
 }
 
-// A page of what is under way is loaded again, but not under somebody's hands.
-function reloadUnlessUsed() {
-  const isUsed = document.activeElement?.matches("input, textarea, select, button, summary") ||
-    [...document.querySelectorAll("input[type=file]")].some((input) => input.files.length);
-  if (!isUsed) location.reload();
+// Each form and each piece of a page once, those that come later too.
+const enhanced = new WeakSet();
+
+function enhanceAll() {
+  const once = (selector, enhance) => {
+    for (const element of document.querySelectorAll(selector)) {
+      if (!enhanced.has(element)) { enhanced.add(element); enhance(element); }
+    }
+  };
+  once("form[data-upload]", enhanceUpload);
+  once("form[data-preview]", enhancePreview);
+  once("[data-live]", watch);
+  refreshWhileBusy();
 }
 
-for (const form of document.querySelectorAll("form[data-upload]")) enhanceUpload(form);
-for (const region of document.querySelectorAll("[data-live]")) watch(region);
-for (const form of document.querySelectorAll("form[data-preview]")) enhancePreview(form);
-if (document.querySelector("[data-reload-while-busy]")) setInterval(reloadUnlessUsed, 2000);
+enhanceAll();
