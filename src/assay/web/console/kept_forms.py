@@ -7,8 +7,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
 from assay.errors import Denied, ErrorCode
-from assay.web.console.sessions import FORM_TOKEN, check_form_token
-from assay.web.console.sessions import _form as read_form
+from assay.web.console.sessions import FORM_TOKEN, check_form_token, read_form
 
 STALE = (
     "The form was too old, or not made for you; you may have signed in again since you opened it. "

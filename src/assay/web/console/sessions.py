@@ -136,7 +136,7 @@ def check_form_token(request: Request, given: object) -> None:
         raise Denied(message, code=ErrorCode.INVALID_FORM_TOKEN)
 
 
-async def _form(request: Request) -> FormData:
+async def read_form(request: Request) -> FormData:
     """A browser sends its forms as the page is: in UTF-8. Others would be decoded by whatever codec they name."""
     _, options = parse_options_header(request.headers.get("content-type", ""))
     if options.get(b"charset", b"utf-8").lower() != b"utf-8":
@@ -144,7 +144,7 @@ async def _form(request: Request) -> FormData:
     return await request.form(max_files=0)
 
 
-def _checked_form(request: Request, form: Annotated[FormData, Depends(_form)]) -> FormData:
+def _checked_form(request: Request, form: Annotated[FormData, Depends(read_form)]) -> FormData:
     check_form_token(request, form.get(FORM_TOKEN))
     return form
 
