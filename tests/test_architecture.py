@@ -34,6 +34,7 @@ GROUPS = {
     "batches": "operations",
     "deleting": "operations",
     "inferring": "operations",
+    "noticing": "operations",
     "export_text": "operations",
     "exporting": "operations",
     "faulty_records": "operations",

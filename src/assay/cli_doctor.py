@@ -16,6 +16,7 @@ from assay.errors import AssayError, ErrorCode, Unavailable
 
 MOST_SKEW_SECONDS = 2.0
 ENGINE_SECONDS = 30
+DAMAGE_SECONDS = 30
 OF_DATABASE = ("tables", "clock")
 
 
@@ -79,12 +80,17 @@ def _check_tables(settings: Settings) -> str:
     from assay.db.engine import open_database
 
     db = open_database(settings.resolved_database_url())
-    is_migrated = db.is_migrated()
-    db.close()
-    if not is_migrated:
-        message = "The tables are not those of this release: run 'assay migrate'."
-        raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
-    return "of this release"
+    try:
+        if not db.is_migrated():
+            message = "The tables are not those of this release: run 'assay migrate'."
+            raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
+        is_sound = db.check_for_damage(within_seconds=DAMAGE_SECONDS)
+    finally:
+        db.close()
+    if is_sound:
+        return "of this release, without damage"
+    is_large = not db.is_remote
+    return "of this release" + (f"; too large to look for damage within {DAMAGE_SECONDS} s" if is_large else "")
 
 
 def _check_clock(settings: Settings) -> str:

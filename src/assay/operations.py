@@ -21,7 +21,7 @@ from assay.fileformats import FILE_FORMATS, format_of_filename
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Import, Kind, Lease, NewImport, State
 from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
-from assay.storage.base import Storage
+from assay.storage.base import Storage, Stored
 
 log = logging.getLogger("assay.operations")
 
@@ -31,7 +31,6 @@ LOST_ATTEMPTS_LIMIT = 3
 # A job that has to wait for the service is tried again after these times, each twice the last: about a week in all.
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)
 WAITS_LIMIT = 2000
-JOBS_A_LOOK = 1000
 UPLOAD_SIGNING_KEY = "upload_signing_key"
 WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -278,8 +277,11 @@ def finish_upload(db: Database, job: Import, upload: SeenUpload) -> Import:
 def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int) -> Import:
     """Look whether a waiting import's file has come without anybody saying so, and move the import if it has."""
     stored = storage.stat(job.file_key) if job.state is State.UNINITIALISED else None
-    if stored is None:
-        return job
+    return job if stored is None else take_upload(db, job, stored, max_bytes=max_bytes)
+
+
+def take_upload(db: Database, job: Import, stored: Stored, *, max_bytes: int) -> Import:
+    """Move on an import whose file was found, and end it where that is too large."""
     if stored.size_bytes <= max_bytes:
         return finish_upload(db, job, SeenUpload(size_bytes=stored.size_bytes, version=stored.version))
     reason = f"The upload has {stored.size_bytes:,} bytes; at most {max_bytes:,} are taken. Split the file."
@@ -288,38 +290,12 @@ def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int
     return get_import(db, job.dataset_id, job.id)
 
 
-def notice_uploads(db: Database, storage: Storage, *, max_bytes: int) -> int:
-    """Look for the files of all waiting imports, for those that nobody polls; how many have come.
-
-    The oldest first: of files that came since the last look, the order of their URLs is the order of upload.
-    """
-    with db.read() as tx:
-        waiting = jobs.list_quiet(tx, limit=JOBS_A_LOOK)
-    noticed = [notice_upload(db, storage, job, max_bytes=max_bytes) for job in reversed(waiting)]
-    return sum(job.state is not State.UNINITIALISED for job in noticed)
-
-
 def notice_keys(db: Database, storage: Storage, keys: Collection[str], *, max_bytes: int) -> int:
     """Look for files that somebody says have come; how many imports that moved on. Other keys are passed over."""
     with db.read() as tx:
         named = [jobs.find_import_of_file(tx, key) for key in keys]
     waiting = [job for job in named if job is not None and job.state is State.UNINITIALISED]
     return sum(notice_upload(db, storage, job, max_bytes=max_bytes).state is not State.UNINITIALISED for job in waiting)
-
-
-def expire_imports(db: Database, storage: Storage, *, max_bytes: int, grace: timedelta = timedelta(0)) -> int:
-    """End the imports whose URL ran out unused; one whose file came in the end is moved on instead.
-
-    `grace` is for uploads that were begun in time and do not show before they are whole.
-    """
-    with db.read() as tx:
-        expired = jobs.list_expired(tx, before=tx.now() - grace)
-    for job in expired:
-        if notice_upload(db, storage, job, max_bytes=max_bytes).state is State.UNINITIALISED:
-            reason = "The upload URL expired before a file was uploaded. Ask for a new upload URL."
-            with suppress(Conflict), db.write() as tx:  # moved on in the meantime, which is as good
-                jobs.fail(tx, job, reason=reason)
-    return len(expired)
 
 
 def return_lapsed(db: Database) -> int:

@@ -13,7 +13,8 @@ from datetime import timedelta
 from assay.config import Settings
 from assay.db.engine import Database
 from assay.errors import AssayError
-from assay.operations import expire_imports, notice_uploads, return_lapsed
+from assay.noticing import expire_imports, notice_uploads
+from assay.operations import return_lapsed
 from assay.storage.base import Storage
 from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_files
@@ -36,12 +37,14 @@ class Sweeper:
         self._is_stopping = threading.Event()
         self._last_outage = -math.inf
         self._clocks_apart: float | None = None
-        # Lapsed leases don't wait until an object store has been asked for a thousand uploads.
+        # Lapsed leases don't wait until an object store has been asked for a thousand uploads, nor these until it has
+        # removed the files of a large dataset.
         self._threads = [
             threading.Thread(target=self._repeat, args=steps, name=f"assay-{name}", daemon=True)
             for name, *steps in (
                 ("lapsed", self._return_lapsed),
-                ("sweep", self._expire_imports, self._notice_uploads, self._sweep_files),
+                ("uploads", self._notice_uploads, self._expire_imports),
+                ("files", self._sweep_files),
             )
         ]
 
@@ -72,7 +75,8 @@ class Sweeper:
                 except AssayError as error:
                     log.warning("the sweep has to wait: %s", error)
                 except Exception:
-                    log.exception("the sweep failed by a fault of the service")
+                    if not self._is_stopping.is_set():  # a process that ends starts no thread any more
+                        log.exception("the sweep failed by a fault of the service")
             # A lapsed lease is to be noticed within half of its length.
             self._is_stopping.wait(min(SWEEP_SECONDS, self._settings.lease_seconds / 2))
 

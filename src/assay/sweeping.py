@@ -54,9 +54,8 @@ def sweep_loose_files(db: Database, storage: Storage) -> int:
             return 0
     with db.write() as tx:
         condemned = loose_files.condemn_due(tx, limit=FILES_A_SWEEP)
-    for key in condemned:
-        storage.delete(key)
-        crash_points.reached("file_swept")
+    storage.delete_many(condemned)
+    crash_points.reached("file_swept")
     with db.write() as tx:
         loose_files.forget(tx, condemned)
     return len(condemned)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,7 @@ def test_healthy_deployment_is_well(data: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = [line.split(maxsplit=2) for line in ran.stdout.splitlines()]
     assert [(name, verdict) for name, verdict, _ in lines[1:]] == [(name, "ok") for name in CHECKS]
+    assert "without damage" in ran.stdout
     assert not [path for path in data.rglob("*") if "doctor" in path.name]
 
 
@@ -76,6 +79,28 @@ def test_file_that_is_no_database_is_not_asked_whether_it_runs(data: Path) -> No
     assert ran.returncode == 2
     assert "is not an SQLite database, or is damaged" in ran.stdout
     assert "Is it running" not in ran.stdout
+
+
+def test_backup_that_was_put_over_a_crashed_services_file_is_told_of(data: Path) -> None:
+    """Its old write-ahead log is played into the backup, of which it knows nothing."""
+    backup = shutil.copy(data / "assay.db", data / "backup.db")
+    left = {}
+    with closing(sqlite3.connect(data / "assay.db")) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        rows = [(f"workspace-{number}", 0) for number in range(2000)]
+        connection.executemany("INSERT INTO workspaces (id, created_at) VALUES (?, ?)", rows[:1000])
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.executemany("INSERT INTO workspaces (id, created_at) VALUES (?, ?)", rows[1000:])
+        connection.commit()
+        left = {name: (data / name).read_bytes() for name in ("assay.db-wal", "assay.db-shm")}
+    shutil.copy(backup, data / "assay.db")
+    for name, content in left.items():
+        (data / name).write_bytes(content)
+    ran = run("doctor", "--data-dir", data, "--workers", "0", "--json")
+    assert ran.returncode == 2
+    (told,) = [row["detail"] for row in json.loads(ran.stdout) if not row["ok"]]
+    assert "The database file is damaged: stop the service and restore a backup." in told
 
 
 def test_unmigrated_postgresql_is_told_until_it_is_migrated(empty_postgresql_url: str, data: Path) -> None:

@@ -176,7 +176,7 @@ def test_an_upload_url_expires_unless_a_body_is_coming_in(database: Database, cl
     with database.write() as tx:
         assert jobs.note_upload_activity(tx, busy.id, until=clock.time.replace(year=2027))
         assert not jobs.note_upload_activity(tx, moved.id, until=clock())
-        assert [job.id for job in jobs.list_expired(tx, before=tx.now())] == [quiet.id]
+        assert [job.id for job in jobs.list_expired(tx, before=tx.now(), limit=10)] == [quiet.id]
         assert [job.id for job in jobs.list_quiet(tx, limit=10)] == [quiet.id]
 
 
@@ -193,6 +193,31 @@ def test_each_of_many_waiting_uploads_is_looked_at_in_time(database: Database) -
         assert looked == sorted(looked, reverse=True)
         seen |= {*looked}
     assert seen == {*made}
+
+
+def test_first_of_many_expired_urls_are_listed_first(database: Database, clock: Clock) -> None:
+    dataset_id = make_dataset(database)
+    made = []
+    for _ in range(6):
+        with database.write() as tx:
+            made.append(make_import(tx, dataset_id).id)
+        clock.advance(1)
+    clock.advance(3601)
+    with database.read() as tx:
+        assert [job.id for job in jobs.list_expired(tx, before=tx.now(), limit=4)] == made[:4]
+
+
+def test_waiting_uploads_of_a_workspace_are_looked_at_however_many_another_has(database: Database) -> None:
+    few, many = (make_dataset(database, workspace_id=name) for name in ("few", "many"))
+    with database.write() as tx:
+        mine = {make_import(tx, few, workspace_id="few").id for _ in range(2)}
+        for _ in range(50):
+            make_import(tx, many, workspace_id="many")
+    with database.read() as tx:
+        for _ in range(20):
+            looked = [job.id for job in jobs.list_quiet(tx, limit=8)]
+            assert len(set(looked)) == 8
+            assert mine <= {*looked}
 
 
 def test_pages_of_imports_and_datasets_are_newest_first_and_whole(database: Database) -> None:

@@ -150,7 +150,13 @@ def test_parts_of_a_release_that_hashed_no_footers_go_on_without(empty: Database
         tx.connection.execute(text("ALTER TABLE jobs DROP COLUMN wait_count"))
         tx.connection.execute(text("DROP TABLE ended_sessions"))
         tx.connection.execute(text("ALTER TABLE webhook_endpoints DROP COLUMN last_claimed_at"))
-        for index in ("one_delivery_per_event", "webhook_deliveries_due_of_endpoint"):
+        newer = (
+            "one_delivery_per_event",
+            "webhook_deliveries_due_of_endpoint",
+            "jobs_without_upload",
+            "jobs_by_expiry",
+        )
+        for index in newer:
             tx.connection.execute(text(f"DROP INDEX {index}"))
         tx.connection.execute(
             text("CREATE UNIQUE INDEX one_delivery_per_job ON webhook_deliveries (endpoint_id, job_id)")

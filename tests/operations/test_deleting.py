@@ -1,16 +1,18 @@
 """A deleted dataset: its rows are gone at once, its files soon, and what was under way changes nothing any more."""
 
+import threading
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 
+from assay import deleting
 from assay.db import datasets, leases
 from assay.db.engine import Database
 from assay.db.tables import deletions, job_events, metadata
 from assay.deleting import LATE_FILES_GRACE, delete_dataset, sweep_deleted, sweep_deleted_now
-from assay.errors import Conflict, ErrorCode, NotFound
+from assay.errors import Conflict, ErrorCode, NotFound, Unavailable
 from assay.jobs import Lease, State
 from assay.operations import SeenUpload, create_dataset, finish_upload, get_import, lose_attempt
 from assay.storage.local import LocalStorage
@@ -131,7 +133,9 @@ def test_late_files_are_removed_until_none_can_come(
     assert remembered(sqlite_database) == 0
 
 
-def test_storage_that_is_down_leaves_the_files_to_the_sweep(sqlite_database: Database, storage: LocalStorage) -> None:
+def test_storage_that_is_down_leaves_the_files_to_the_sweep(
+    sqlite_database: Database, storage: LocalStorage, clock: Clock
+) -> None:
     dataset_id = make_dataset(sqlite_database)
     put_file(storage, dataset_id, "parts")
     delete_dataset(sqlite_database, dataset_id)
@@ -139,7 +143,49 @@ def test_storage_that_is_down_leaves_the_files_to_the_sweep(sqlite_database: Dat
     sweep_deleted_now(sqlite_database, storage)
     assert remembered(sqlite_database) == 1
     moved.rename(storage.root)
+    clock.advance(60)
     assert sweep_deleted(sqlite_database, storage) == 1
+
+
+def test_files_that_cannot_be_removed_hold_up_no_other_dataset(
+    sqlite_database: Database, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = make_dataset(sqlite_database), make_dataset(sqlite_database)
+    for dataset_id in (stuck, other):
+        put_file(storage, dataset_id, "parts")
+        delete_dataset(sqlite_database, dataset_id)
+
+    def delete(self: LocalStorage, key: str) -> None:
+        if str(stuck) in key:
+            raise Unavailable("It is locked.", code=ErrorCode.STORAGE_UNAVAILABLE)
+        delete_truly(self, key)
+
+    delete_truly = LocalStorage.delete
+    monkeypatch.setattr(LocalStorage, "delete", delete)
+    with pytest.raises(Unavailable):
+        sweep_deleted(sqlite_database, storage)
+    assert sweep_deleted(sqlite_database, storage) == 1
+    assert keys(storage, other) == []
+    assert len(keys(storage, stuck)) == 1
+
+
+def test_one_thread_of_a_process_removes_files_right_after_deletions(
+    sqlite_database: Database, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> int:
+        began.set()
+        assert may_end.wait(30)
+        return 0
+
+    monkeypatch.setattr(deleting, "sweep_deleted", wait)
+    first = threading.Thread(target=sweep_deleted_now, args=(sqlite_database, storage))
+    first.start()
+    assert began.wait(30)
+    sweep_deleted_now(sqlite_database, storage)  # would wait for ever
+    may_end.set()
+    first.join()
 
 
 def test_job_of_a_deleted_dataset_is_not_claimed(database: Database, storage: LocalStorage) -> None:

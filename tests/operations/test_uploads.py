@@ -1,24 +1,48 @@
 """From the offer of a URL to a file that is in line: finished, broken off, noticed, expired; nothing gets lost."""
 
+import time
+from typing import Any, cast
+
 import pytest
 
+from assay import noticing
 from assay.db import jobs
 from assay.db.engine import Database
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.jobs import State
+from assay.noticing import expire_imports, notice_uploads
 from assay.operations import (
     SeenUpload,
     begin_upload,
     cancel_import,
     end_upload,
-    expire_imports,
     finish_upload,
     notice_upload,
-    notice_uploads,
 )
-from assay.storage.base import Storage
+from assay.storage.base import Storage, Stored
+from assay.storage.local import LocalStorage
 from moving_clock import Clock
 from operations.steps import LIMIT, history, make_dataset, now_stands, offer_upload, states_of, upload
+
+
+class SlowStorage:
+    """A storage that takes its time for each look, and counts how many it is asked for at once."""
+
+    def __init__(self, storage: LocalStorage, *, look_seconds: float) -> None:
+        self._storage = storage
+        self._look_seconds = look_seconds
+        self._looking = 0
+        self.most_at_once = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def stat(self, key: str) -> Stored | None:
+        self._looking += 1
+        self.most_at_once = max(self.most_at_once, self._looking)
+        time.sleep(self._look_seconds)
+        self._looking -= 1
+        return self._storage.stat(key)
 
 
 def test_finished_upload_is_in_line_with_its_size_and_time(database: Database, storage: Storage, clock: Clock) -> None:
@@ -133,6 +157,23 @@ def test_file_that_nobody_polls_is_noticed_by_the_sweep(database: Database, stor
         State.QUEUED,
         State.UNINITIALISED,
     ]
+
+
+def test_many_unused_urls_hold_up_nobody(
+    sqlite_database: Database, storage: LocalStorage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look ends in its time however slow the storage is; the rest has its turn in the next ones."""
+    monkeypatch.setattr(noticing, "LOOK_SECONDS", 0.0)
+    dataset_id = make_dataset(sqlite_database)
+    unused = [offer_upload(sqlite_database, storage, dataset_id).job for _ in range(150)]
+    clock.advance(3601)
+    slow = SlowStorage(storage, look_seconds=0.01)
+    looked = []
+    while count := expire_imports(sqlite_database, cast(Storage, slow), max_bytes=LIMIT):
+        looked.append(count)
+    assert looked == [64, 64, 22]
+    assert slow.most_at_once > 1
+    assert {now_stands(sqlite_database, job).state for job in unused} == {State.FAILED}
 
 
 def test_file_that_came_as_its_url_expired_is_moved_on(database: Database, storage: Storage, clock: Clock) -> None:

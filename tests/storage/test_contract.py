@@ -34,6 +34,7 @@ EVERY_METHOD: list[Callable[[Storage, str], object]] = [
     lambda storage, key: storage.read_range(key, 0, 1),
     lambda storage, key: storage.put(key, b"x"),
     lambda storage, key: storage.delete(key),
+    lambda storage, key: storage.delete_many([key]),
 ]
 
 
@@ -156,6 +157,14 @@ def test_deleting_what_is_missing_is_fine(storage: Storage) -> None:
     storage.put("a", b"x")
     storage.delete("a")
     storage.delete("a")
+
+
+def test_delete_of_many_removes_those_only(storage: Storage) -> None:
+    for number in range(5):
+        storage.put(f"a/with space é+&<{number}>", b"1")
+    storage.delete_many(["none", *(f"a/with space é+&<{number}>" for number in range(4))])
+    storage.delete_many([])
+    assert keys_below(storage, "") == ["a/with space é+&<4>"]
 
 
 def test_key_is_free_again_after_a_delete(storage: Storage) -> None:

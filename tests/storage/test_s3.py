@@ -1,12 +1,15 @@
 """What S3 storage says when the bucket, the keys, the URL or the package is not right."""
 
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
 from assay.errors import ErrorCode, Invalid, Unavailable
+from assay.storage import s3
 from assay.storage.base import Storage, open_storage
 from assay.storage.s3 import S3Storage, open_s3
 from services.seaweedfs import S3Server, make_client
@@ -83,3 +86,20 @@ def test_opening_s3_does_not_load_boto3() -> None:
         "sys.exit(bool({'boto3', 'botocore'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("ask", [lambda storage: storage.stat("a"), lambda storage: list(storage.list("a"))])
+def test_store_that_never_answers_is_given_up_soon(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[S3Storage], object]
+) -> None:
+    """It takes the connection, as a store does whose disk hangs."""
+    monkeypatch.setattr(s3, "QUESTION_SECONDS", 0.5)
+    monkeypatch.setattr(s3, "QUESTION_RETRY_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        storage = open_s3("s3://bucket", environment=environment)
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="can't be reached"):
+            ask(storage)
+        assert time.monotonic() - started < 10

@@ -2,8 +2,9 @@
 
 from assay.db.tokens import Role
 from assay.ids import new_id
+from assay.sweeping import sweep_files
 from assay.web.services import Services
-from services.callers import AGES, Caller, ages_csv
+from services.callers import AGES, Caller, ages_csv, wait_until
 from services.in_process import client_of
 from web.conftest import make_app, make_token
 from web.public_shapes import ERROR, assert_shape
@@ -16,7 +17,9 @@ def test_deleted_dataset_is_gone_with_its_imports_and_files(importer: Caller, bu
     assert list(busy_services.storage.list(f"datasets/{dataset_id}"))
     answer = importer.request("DELETE", f"/datasets/{dataset_id}")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert list(busy_services.storage.list(f"datasets/{dataset_id}")) == []
+    wait_until(
+        lambda: not list(busy_services.storage.list(f"datasets/{dataset_id}")), what="a worker removes the files"
+    )
     for path in ("", "/status", "/datapoints", "/export", f"/imports/{import_id}", f"/imports/{import_id}/rejected"):
         again = importer.get(f"/datasets/{dataset_id}{path}")
         assert again.status_code == 404, path
@@ -57,3 +60,13 @@ def test_service_goes_on_after_a_dataset_was_deleted_under_a_running_import(impo
     assert importer.request("DELETE", f"/datasets/{dataset_id}").status_code == 204
     other = importer.make_dataset(schema=AGES)
     assert importer.import_file(other, ages_csv(1, 2))["status"] == "complete"
+
+
+def test_deletion_leaves_the_files_to_a_worker(caller: Caller, services: Services) -> None:
+    """However many they are, no thread that answers requests waits for the storage."""
+    dataset_id = caller.make_dataset(schema=AGES)
+    caller.upload(dataset_id, ages_csv(1))
+    assert caller.request("DELETE", f"/datasets/{dataset_id}").status_code == 204
+    assert list(services.storage.list(f"datasets/{dataset_id}"))
+    sweep_files(services.db, services.storage)
+    assert list(services.storage.list(f"datasets/{dataset_id}")) == []

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from assay.errors import ErrorCode
-from assay.operations import cancel_import, expire_imports
+from assay.noticing import expire_imports
+from assay.operations import cancel_import
 from assay.web.services import Services
 from moving_clock import Clock
 from services.callers import AGES, Caller, ages_csv

@@ -12,7 +12,7 @@ from assay.db.engine import Database, WriteTransaction
 from assay.deleting import delete_dataset, sweep_deleted
 from assay.exporting import EXPORT_FORMATS, export_records, take_snapshot
 from assay.jobs import State
-from assay.operations import notice_uploads
+from assay.noticing import notice_uploads
 from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_files
 from services.callers import AGES

@@ -45,6 +45,12 @@ def list_due_deletions(tx: ReadTransaction, *, limit: int) -> list[Deletion]:
     ]
 
 
+def put_off(tx: WriteTransaction, deletion: Deletion) -> None:
+    """The folder can't be emptied now: other datasets have their turn first."""
+    statement = update(deletions).where(deletions.c.dataset_id == deletion.dataset_id)
+    tx.connection.execute(statement.values(sweep_at=tx.now() + FIRST_PAUSE))
+
+
 def note_sweep(tx: WriteTransaction, deletion: Deletion) -> None:
     """The folder was emptied: look again after a while that doubles each time, and forget it after the last look."""
     now = tx.now()

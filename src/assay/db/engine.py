@@ -5,6 +5,7 @@
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from assay.db.faults import OTHER_TABLES, explained, translated
+from assay.db.faults import DAMAGED_FILE, OTHER_TABLES, explained, translated
 from assay.db.tables import Time
 from assay.errors import AssayError, ErrorCode, Invalid, Unavailable
 
@@ -151,6 +152,28 @@ class Database:
             yield
         except AssayError as error:
             raise explained(error, self._engine.url) from error
+
+    def check_for_damage(self, *, within_seconds: float) -> bool:
+        """Raise `Unavailable` for damage to SQLite's file. False where not all of it was looked at: a large file takes
+        longer than that, and a server looks after its own."""
+        if self.name != "sqlite":
+            return False
+        with self.read() as tx:
+            driver: Any = tx.connection.connection.driver_connection
+            timer = threading.Timer(within_seconds, driver.interrupt)
+            timer.start()
+            try:
+                found = list(tx.connection.exec_driver_sql("PRAGMA quick_check(1)").scalars())
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                    return False
+                raise
+            finally:
+                timer.cancel()
+                timer.join()
+        if found != ["ok"]:
+            raise Unavailable(DAMAGED_FILE.format(" ".join(found[0].split())), code=ErrorCode.DATABASE_UNAVAILABLE)
+        return True
 
     def close(self) -> None:
         self._engine.dispose()

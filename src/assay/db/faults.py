@@ -27,6 +27,7 @@ OTHER_TABLES = "The database does not have this release's tables; run `assay mig
 FOREIGN_TABLES = "The database has tables of something else under Assay's names; give Assay a database of its own."
 CLOSED_FILE = "The database file can't be opened or written; see that its directory exists and may be written."
 NO_DATABASE = "The database file is not an SQLite database, or is damaged; name another file, or restore this one."
+DAMAGED_FILE = "The database file is damaged: stop the service and restore a backup. What was found first: {}"
 
 SQLITE_FAULTS = {
     SQLITE_BUSY: BUSY,

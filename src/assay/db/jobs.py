@@ -6,12 +6,12 @@ from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, func, insert, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from assay.db.engine import ReadTransaction, WriteTransaction
 from assay.db.rejection_parts import insert_rejection_parts
-from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts
+from assay.db.tables import datasets, job_events, jobs, parts, rejection_parts, workspaces
 from assay.db.webhooks import note_end
 from assay.error_summary import SummaryRow
 from assay.errors import Conflict, ErrorCode, NotFound
@@ -32,6 +32,8 @@ from assay.jobs import (
 
 # A job tells of up to a thousand errors, each with a reason that may quote a long pattern.
 LIST_BYTES = 8 * 1024 * 1024
+# The word itself, not a parameter: so it is known that the indices of these jobs alone will do.
+_HAS_NO_UPLOAD = jobs.c.state == literal_column(f"'{State.UNINITIALISED.value}'")
 
 
 def insert_import(tx: WriteTransaction, new: NewImport, *, workspace_id: str) -> Import:
@@ -198,28 +200,45 @@ def commit_outcome(tx: WriteTransaction, lease: Lease, outcome: Outcome, *, to: 
     return ended
 
 
-def list_expired(tx: ReadTransaction, *, before: datetime) -> list[Import]:
-    """The jobs whose upload URL expired before that time, with no upload seen or coming in."""
-    statement = select(jobs).where(
-        jobs.c.state == State.UNINITIALISED.value,
-        jobs.c.expires_at < before,
-        jobs.c.upload_active_until < tx.now(),
-    )
-    return [job_of(row) for row in tx.connection.execute(statement)]
+def list_expired(tx: ReadTransaction, *, before: datetime, limit: int) -> list[Import]:
+    """The jobs whose upload URL expired before that time, with no upload seen or coming in: the first that did."""
+    expired = _without_upload(tx).where(jobs.c.expires_at < before)
+    return [job_of(row) for row in tx.connection.execute(expired.order_by(jobs.c.expires_at, jobs.c.id).limit(limit))]
 
 
 def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
     """The jobs that wait for an upload with none known to be coming in, the newest first. Where there are more than
-    `limit`, half of them are drawn from all the older ones, so that each has its turn.
+    `limit`, half of them are the newest of each workspace, as many of each, so that none waits for the multitude of
+    another; the rest is drawn from all others, so that each has its turn.
     """
-    waiting = select(jobs).where(jobs.c.state == State.UNINITIALISED.value, jobs.c.upload_active_until < tx.now())
-    newest = [job_of(row) for row in tx.connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))]
-    if len(newest) < limit:
-        return newest
-    half = newest[: (limit + 1) // 2]
-    older = waiting.where(jobs.c.id < half[-1].id).order_by(func.random()).limit(limit - len(half))
-    drawn = [job_of(row) for row in tx.connection.execute(older)]
-    return half + sorted(drawn, key=lambda job: job.id, reverse=True)
+    found = [job_of(row) for row in tx.connection.execute(_without_upload(tx).limit(limit))]
+    if len(found) == limit:
+        newest = _newest_of_workspaces(tx, limit=(limit + 1) // 2)
+        drawing = _without_upload(tx).with_only_columns(jobs.c.id).order_by(func.random()).limit(limit)
+        drawn = tx.connection.execute(drawing).scalars()
+        # The first so many of both, each once.
+        chosen_ids = list(dict.fromkeys([*newest, *drawn]))[:limit]
+        chosen = select(jobs).where(jobs.c.id.in_(chosen_ids))
+        found = [job_of(row) for row in tx.connection.execute(chosen)]
+    return sorted(found, key=lambda job: job.id, reverse=True)
+
+
+def _newest_of_workspaces(tx: ReadTransaction, *, limit: int) -> list[UUID]:
+    """The ids of the newest jobs that wait for an upload: of each workspace that has some, as many as there is room."""
+    of_workspace = _without_upload(tx).with_only_columns(jobs.c.id).where(jobs.c.workspace_id == workspaces.c.id)
+    with_some = select(workspaces.c.id).where(of_workspace.exists()).order_by(func.random()).limit(limit)
+    workspace_ids = tx.connection.execute(with_some).scalars().all()
+    found: list[UUID] = []
+    # One statement for each, which an index answers: in one for all, both engines look at every job there is.
+    for workspace_id in workspace_ids:
+        newest = _without_upload(tx).with_only_columns(jobs.c.id).where(jobs.c.workspace_id == workspace_id)
+        share = newest.order_by(jobs.c.id.desc()).limit(limit // len(workspace_ids))
+        found += tx.connection.execute(share).scalars()
+    return found
+
+
+def _without_upload(tx: ReadTransaction) -> Select[Any]:
+    return select(jobs).where(_HAS_NO_UPLOAD, jobs.c.upload_active_until < tx.now())
 
 
 def list_in_state(tx: ReadTransaction, dataset_id: UUID, state: State) -> list[Import]:

@@ -138,6 +138,21 @@ jobs = Table(
         sqlite_where=text("files_swept IS 0"),
         postgresql_where=text("files_swept IS false"),
     ),
+    # Those whose file has not come: there may be very many of them, and the sweep looks every few seconds.
+    Index(
+        "jobs_without_upload",
+        "workspace_id",
+        "id",
+        sqlite_where=text("state = 'uninitialised'"),
+        postgresql_where=text("state = 'uninitialised'"),
+    ),
+    Index(
+        "jobs_by_expiry",
+        "expires_at",
+        "id",
+        sqlite_where=text("state = 'uninitialised'"),
+        postgresql_where=text("state = 'uninitialised'"),
+    ),
     # One job of a dataset runs at a time; the database itself holds to it.
     Index(
         "one_processing_job_per_dataset",

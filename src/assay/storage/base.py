@@ -8,7 +8,7 @@ the contract tests.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +70,10 @@ class Storage(Protocol):
 
     def delete(self, key: str) -> None:
         """Deleting what is not there is fine."""
+        ...
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """The same for all of them, with few requests. Where it fails some of them may be gone: ask for all again."""
         ...
 
     def list(self, prefix: str) -> Iterator[Stored]:

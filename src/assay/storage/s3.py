@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,9 @@ MAX_RETRIES = 5
 RETRY_SECONDS = 60
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 300  # a part of some ten megabytes over a slow line
+# What is asked of the store without moving bytes is answered soon, or not at all; somebody waits in a thread for it.
+QUESTION_SECONDS = 5
+QUESTION_RETRY_SECONDS = 8
 LIST_PAGE = 1000
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html#PresignedUrl-Expiration
@@ -61,6 +64,7 @@ class S3Storage:
 
     place: S3Place
     _store: S3Store = field(repr=False)
+    _questions: S3Store = field(repr=False)
 
     def upload_url(self, key: str, *, content_type: str, expires_at: datetime, max_bytes: int) -> str:
         """A presigned PUT can't bind a greatest size, so `max_bytes` is the caller's to check when the file is there.
@@ -85,7 +89,7 @@ class S3Storage:
         check_key(key)
         with self._translated(f"look up {key}"):
             try:
-                return _stored(obstore.head(self._store, key))
+                return _stored(obstore.head(self._questions, key))
             except FileNotFoundError:
                 # The answer to HEAD has no body, so a missing bucket looks the same.
                 if self._has_bucket:
@@ -116,12 +120,19 @@ class S3Storage:
         with self._translated(f"delete {key}"):
             obstore.delete(self._store, key)
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """A request for each thousand; one that is refused names its key in the error's cause."""
+        for key in keys:
+            check_key(key)
+        with self._translated(f"delete {len(keys)} files"):
+            obstore.delete(self._store, [*keys])
+
     def list(self, prefix: str) -> Iterator[Stored]:
         prefix = prefix.rstrip("/")
         if prefix:
             check_key(prefix)
         with self._translated(f"list {prefix or 'the storage'}"):
-            for page in obstore.list(self._store, prefix or None, chunk_size=LIST_PAGE):
+            for page in obstore.list(self._questions, prefix or None, chunk_size=LIST_PAGE):
                 yield from map(_stored, page)
 
     def sweep_temporary(self, older_than: datetime) -> int:
@@ -131,7 +142,7 @@ class S3Storage:
     @cached_property
     def _has_bucket(self) -> bool:
         """True or an error; asked once."""
-        next(iter(obstore.list(self._store, "readiness", chunk_size=1)), None)
+        next(iter(obstore.list(self._questions, "readiness", chunk_size=1)), None)
         return True
 
     @cached_property
@@ -219,6 +230,17 @@ def open_s3(url: str, *, environment: Mapping[str, str]) -> S3Storage:
             "S3 storage needs a package that is not installed: pip install 'assay[s3]'.", code=ErrorCode.MISSING_PACKAGE
         )
     place = _read_place(url, environment)
+    try:
+        store = _open_store(place, request_seconds=REQUEST_SECONDS, retry_seconds=RETRY_SECONDS)
+        questions = _open_store(place, request_seconds=QUESTION_SECONDS, retry_seconds=QUESTION_RETRY_SECONDS)
+    except (BaseError, ValueError) as error:
+        raise Invalid(
+            f"The S3 storage {url} can't be opened: {str(error).splitlines()[0]}", code=ErrorCode.INVALID_SETTING
+        ) from error
+    return S3Storage(place, store, questions)
+
+
+def _open_store(place: S3Place, *, request_seconds: float, retry_seconds: float) -> S3Store:
     config: S3Config = {"region": place.region}
     if place.endpoint:
         config["endpoint"] = place.endpoint
@@ -227,20 +249,14 @@ def open_s3(url: str, *, environment: Mapping[str, str]) -> S3Storage:
         config["secret_access_key"] = place.secret_access_key
     if place.session_token:
         config["session_token"] = place.session_token
-    try:
-        store = S3Store(
-            place.bucket,
-            prefix=place.prefix or None,
-            config=config,
-            client_options={
-                "allow_http": (place.endpoint or "").startswith("http://"),
-                "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-                "timeout": timedelta(seconds=REQUEST_SECONDS),
-            },
-            retry_config={"max_retries": MAX_RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
-        )
-    except (BaseError, ValueError) as error:
-        raise Invalid(
-            f"The S3 storage {url} can't be opened: {str(error).splitlines()[0]}", code=ErrorCode.INVALID_SETTING
-        ) from error
-    return S3Storage(place, store)
+    return S3Store(
+        place.bucket,
+        prefix=place.prefix or None,
+        config=config,
+        client_options={
+            "allow_http": (place.endpoint or "").startswith("http://"),
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "timeout": timedelta(seconds=request_seconds),
+        },
+        retry_config={"max_retries": MAX_RETRIES, "retry_timeout": timedelta(seconds=retry_seconds)},
+    )

@@ -4,12 +4,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Scope
 
 from assay import __version__
-from assay.errors import AssayError, ErrorCode
-from assay.storage.base import check_storage
 from assay.web import (
     api,
     appends,
@@ -31,7 +30,8 @@ from assay.web.errors import error_response, install_handlers, responses
 from assay.web.limits import LongWork, OpenStreams, RateLimiter
 from assay.web.metrics import Metrics, get_metrics
 from assay.web.middleware import SIGNED, AnswerBugs, LimitBody, LogRequests, SecureAnswers, StripTrailingSlash
-from assay.web.services import Services, WithServices
+from assay.web.readiness import Readiness
+from assay.web.services import Services
 
 DESCRIPTION = """\
 Assay takes CSV and JSON Lines files into datasets, checks every record against the dataset's schema,
@@ -58,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.metrics = metrics = Metrics(services.db)
+    app.state.readiness = Readiness(services.db, services.storage)
     app.state.rate_limiter = RateLimiter(services.settings.rate_limit_per_minute)
     app.state.open_streams = OpenStreams()
     app.state.long_work = LongWork()
@@ -115,13 +116,10 @@ async def _health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def _readiness(services: WithServices) -> Any:
+async def _readiness(request: Request) -> Any:
     """503 while the database or the storage can't be reached, or the database is not migrated."""
-    try:
-        if not services.db.is_migrated():
-            detail = "The database's tables are not of this release: run 'assay migrate'."
-            return error_response(503, ErrorCode.DATABASE_UNAVAILABLE, detail)
-        check_storage(services.storage)
-    except AssayError as error:
-        return error_response(503, error.code, error.message)
+    readiness: Readiness = request.app.state.readiness
+    fault = await readiness.find_fault()
+    if fault is not None:
+        return error_response(503, fault.code, fault.message)
     return JSONResponse({"status": "ready"})
