@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from assay.cli import main
 from assay.config import Settings, option_of, variable_of
 from cli import commands
-from services.callers import AGES, Caller, wait_until
+from services.callers import AGES, API, Caller, wait_until
 from services.processes import Process, descendants, ended_at_the_end, is_alive
 from services.serving import TOKEN, address_of, calling, server, serving
 
@@ -142,24 +142,25 @@ STUCK = """
 import sys, time
 from assay import serving
 from assay.cli import main
-from assay.web import app
+from assay.web import api
 
 serving.EXIT_SECONDS = 2
-app.check_storage = lambda storage: time.sleep(1000)
+api.dataset_for = lambda *given: time.sleep(1000)
 sys.argv[0] = "assay"
 main()
 """
 
 
-def test_it_ends_though_a_call_to_the_storage_never_comes_back(tmp_path: Path) -> None:
+def test_it_ends_though_a_call_never_comes_back(tmp_path: Path) -> None:
     process = server(tmp_path, ASSAY_BOOTSTRAP_TOKEN=TOKEN)
     process.command[1:3] = ["-c", STUCK]
     with ended_at_the_end(process):
         process.start()
         process.wait_until_ready()
         with socket.create_connection(place_of(process)) as client:
-            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: here\r\n\r\n")
-            time.sleep(0.3)
+            head = f"GET {API}/datasets/any HTTP/1.1\r\nHost: here\r\nAuthorization: Token {TOKEN}\r\n\r\n"
+            client.sendall(head.encode())
+            time.sleep(0.5)
             end_in_order(process)
         assert "did not come back in 2 s" in process.output()
 
