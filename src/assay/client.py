@@ -15,8 +15,8 @@ from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
 from assay.client_transport import (
+    Landing,
     answer_of,
-    attempts_into,
     is_file,
     open_target,
     plain,
@@ -244,8 +244,8 @@ class Client:
 
     def _fetch(self, call: Call, file: IO[bytes]) -> None:
         """An answer's body into a file; where it is cut off, once more from the start."""
-        start = file.tell() if file.seekable() else 0
-        patience = Patience(attempts_into(file, call))
+        landing = Landing(file)
+        patience = Patience(call)
         with reachable(self._http):
             while True:
                 try:
@@ -253,12 +253,12 @@ class Client:
                         if not is_file(response):
                             raise_for_answer(answer_of(response, response.read()))
                         for block in _told(response.iter_bytes(), call.on_received):
-                            file.write(block)
+                            landing.write(block)
                         return
                 except (httpx.TransportError, ApiError) as error:
                     pause = patience.pause_after(error)
-                    file.seek(start)
-                    file.truncate()
+                    if not landing.is_cleared():
+                        raise
                     time.sleep(pause)
 
 

@@ -17,8 +17,8 @@ from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
 from assay.client_transport import (
+    Landing,
     answer_of,
-    attempts_into,
     is_file,
     open_target,
     plain,
@@ -229,8 +229,8 @@ class AsyncClient:
 
     async def _fetch(self, call: Call, file: IO[bytes]) -> None:
         """An answer's body into a file; where it is cut off, once more from the start."""
-        start = file.tell() if file.seekable() else 0
-        patience = Patience(attempts_into(file, call))
+        landing = Landing(file)
+        patience = Patience(call)
         with reachable(self._http):
             while True:
                 try:
@@ -239,15 +239,15 @@ class AsyncClient:
                             raise_for_answer(answer_of(response, await response.aread()))
                         done = 0
                         async for block in response.aiter_bytes():
-                            await asyncio.to_thread(file.write, block)
+                            await asyncio.to_thread(landing.write, block)
                             done += len(block)
                             if call.on_received is not None:
                                 call.on_received(done)
                         return
                 except (httpx.TransportError, ApiError) as error:
                     pause = patience.pause_after(error)
-                    file.seek(start)
-                    file.truncate()
+                    if not landing.is_cleared():
+                        raise
                     await asyncio.sleep(pause)
 
 

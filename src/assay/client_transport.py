@@ -4,7 +4,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -86,9 +85,53 @@ def open_target(target: Path | str | IO[bytes]) -> Iterator[IO[bytes]]:
         yield file
 
 
-def attempts_into(file: IO[bytes], call: Call) -> Call:
-    """The call, not to be repeated where what was written can't be taken back."""
-    return call if file.seekable() else replace(call, attempts=1)
+class Landing:
+    """Where an answer's body goes, from where its file stands. What came of one that was cut off is taken back."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._start = _place_of(file)
+        self._written_bytes = 0
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+        self._written_bytes += len(block)
+
+    def is_cleared(self) -> bool:
+        """Takes back what was written. False where that can't be done, as in a pipe: nothing may be written again."""
+        if self._written_bytes == 0:
+            return True
+        if self._start is None:
+            return False
+        try:
+            if self._file.seek(0, os.SEEK_END) != self._start + self._written_bytes:
+                return False  # others write to it, too
+            self._file.seek(self._start)
+            self._file.truncate()
+        except (OSError, ValueError):  # such as a device, or a file that is compressed on its way
+            return False
+        self._written_bytes = 0
+        return True
+
+
+def _place_of(file: IO[bytes]) -> int | None:
+    """Where the next byte goes; None where nothing can be taken back."""
+    if not file.seekable():
+        return None
+    try:
+        # What is opened to append, as by '>>', is at 0 until its first write, and writes at its end all the same.
+        return file.seek(0, os.SEEK_END) if _appends(file) else file.tell()
+    except (OSError, ValueError):
+        return None
+
+
+def _appends(file: IO[bytes]) -> bool:
+    try:
+        import fcntl
+
+        return bool(fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND)
+    except (ImportError, AttributeError, OSError):  # no such system, or no file of the system's
+        return False
 
 
 def plain(table: "pa.Table") -> "pa.Table":
