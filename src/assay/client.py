@@ -17,6 +17,7 @@ from assay.client_tables import append_lines
 from assay.client_transport import (
     Landing,
     answer_of,
+    in_pandas,
     is_file,
     open_target,
     plain,
@@ -200,8 +201,8 @@ class Client:
         return frame
 
     def to_pandas(self, dataset_id: Id) -> "pd.DataFrame":
-        frame: pd.DataFrame = plain(self.to_arrow(dataset_id)).to_pandas()
-        return frame
+        """Integers are `Int64` and booleans `boolean`, which hold missing values without altering the others."""
+        return in_pandas(self.to_arrow(dataset_id))
 
     def _pages(self, kind: type[Body], path: str) -> Iterator[Body]:
         cursor = None

@@ -19,6 +19,7 @@ from assay.client_tables import append_lines
 from assay.client_transport import (
     Landing,
     answer_of,
+    in_pandas,
     is_file,
     open_target,
     plain,
@@ -220,8 +221,8 @@ class AsyncClient:
         return frame
 
     async def to_pandas(self, dataset_id: Id) -> "pd.DataFrame":
-        frame: pd.DataFrame = plain(await self.to_arrow(dataset_id)).to_pandas()
-        return frame
+        """Integers are `Int64` and booleans `boolean`, which hold missing values without altering the others."""
+        return in_pandas(await self.to_arrow(dataset_id))
 
     async def _download(self, call: Call, target: Target) -> None:
         with open_target(target) as file:

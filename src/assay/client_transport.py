@@ -14,6 +14,7 @@ from assay.client_calls import BASE_PATH, Answer, Call, ServiceUnreachable
 from assay.whole_files import written_whole
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 CONNECT_SECONDS = 10.0
@@ -143,6 +144,18 @@ def plain(table: "pa.Table") -> "pa.Table":
             texts = [None if value is None else str(uuid.UUID(bytes=value)) for value in _storage(table.column(index))]
             table = table.set_column(index, column.name, pa.array(texts, pa.string()))
     return table
+
+
+def in_pandas(table: "pa.Table") -> "pd.DataFrame":
+    """The table with integers and booleans as pandas' nullable types, whether values are missing or not: its others
+    make floats of integers where one is missing, which alters those of more than 53 bits.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = plain(table).to_pandas(types_mapper=kinds.get)
+    return frame
 
 
 def _storage(column: Any) -> Iterator[bytes | None]:

@@ -87,6 +87,26 @@ def test_accepted_records_are_the_same_in_every_library(client: Any, name: str) 
     assert [str(point.id) for point in client.datapoints(dataset.id)] == in_polars["datapoint_id"].to_list()
 
 
+def test_integers_and_booleans_in_pandas_are_not_altered_by_a_missing_value(client: Any, name: str) -> None:
+    """A float has 53 bits for a number's digits."""
+    schema = {"fields": {"id": {"type": "integer"}, "full": {"type": "integer"}, "ok": {"type": "boolean"}}}
+    dataset = client.create_dataset(name, schema=schema)
+    values = {"id": [2**53 + 1, None, -(2**63)], "full": [1, 2, 3], "ok": [True, False, None]}
+    client.import_file(dataset.id, pl.DataFrame(values))
+    frame = client.to_pandas(dataset.id)
+    assert frame["id"].dropna().tolist() == [2**53 + 1, -(2**63)]
+    assert [str(frame[key].dtype) for key in ("id", "full", "ok", "record_index")] == [
+        "Int64",
+        "Int64",
+        "boolean",
+        "Int64",
+    ]
+    again = client.create_dataset(f"{name} again", schema=schema)
+    client.import_file(again.id, frame[list(values)])
+    back = client.to_arrow(again.id)
+    assert {key: back.column(key).to_pylist() for key in values} == values
+
+
 def test_time_without_a_zone_is_taken_for_utc_and_one_with_keeps_its_moment() -> None:
     naive, zoned = datetime(2026, 1, 1, 12), datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
     table = pa.table({"naive": [naive], "list": [[naive]], "struct": [{"at": naive}], "zoned": [zoned]})
