@@ -105,7 +105,7 @@ def _is_same(dataset: "DatasetBody", schema: Any) -> bool:
 
 
 def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *, wait: bool) -> "ImportBody":
-    from assay.client_calls import ApiError, ServiceUnreachable
+    from assay.client_calls import ApiError, ServiceUnreachable, SourceChanged
 
     begun: list[UUID] = []
     try:
@@ -119,6 +119,8 @@ def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *,
             return client.import_file(target.id, opened, filename=source.name, wait=wait, progress=on_progress)
     except KeyboardInterrupt:
         give_up(_interrupted(client, target, begun), code=INTERRUPTED)
+    except SourceChanged as error:
+        give_up(str(error))
     except (ApiError, ServiceUnreachable) as error:
         give_up(f"{source.name}: {explained(error)}")
 

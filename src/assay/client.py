@@ -10,7 +10,18 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from assay import client_calls
-from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
+from assay.client_calls import (
+    CALL_FAULTS,
+    Answer,
+    ApiError,
+    Body,
+    Call,
+    Calls,
+    Id,
+    OnBytes,
+    OnProgress,
+    raise_for_answer,
+)
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -109,7 +120,8 @@ class Client:
         """Import a path, a binary file object, a pandas or Polars DataFrame, or an Arrow table.
 
         With `wait`, returns when the import has ended, whatever its status: look at it. Raises `ImportUnfinished`
-        after `timeout_seconds`; the import itself goes on.
+        after `timeout_seconds`; the import itself goes on. Raises `SourceChanged` where the file is written to
+        meanwhile: the import is cancelled.
         """
         with open_source(source, filename=filename) as upload:
             target = self._run(client_calls.start_upload(dataset_id, upload.filename))
@@ -219,7 +231,7 @@ class Client:
             while True:
                 try:
                     answer = self._make(call)
-                except ApiError as error:
+                except CALL_FAULTS as error:
                     call = calls.throw(error)
                 else:
                     call = calls.send(answer)

@@ -12,7 +12,18 @@ import httpx
 
 from assay import client_calls
 from assay.client import Target
-from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
+from assay.client_calls import (
+    CALL_FAULTS,
+    Answer,
+    ApiError,
+    Body,
+    Call,
+    Calls,
+    Id,
+    OnBytes,
+    OnProgress,
+    raise_for_answer,
+)
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -180,7 +191,7 @@ class AsyncClient:
             while True:
                 try:
                     answer = await self._make(call)
-                except ApiError as error:
+                except CALL_FAULTS as error:
                     call = calls.throw(error)
                 else:
                     call = calls.send(answer)

@@ -6,6 +6,7 @@ what an answer means, when an import is done. Knows the wire's bodies, and no HT
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -85,6 +86,20 @@ class ImportUnfinished(Exception):
         return f"The import {self.job.import_id} is still {self.job.status}; it goes on without this client."
 
 
+class SourceChanged(Exception):
+    """The file grew, shrank or was written to while it was read. Nothing of it is imported."""
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(filename)
+        self.filename = filename
+
+    def __str__(self) -> str:
+        return (
+            f"The file {self.filename} changed while it was read, and nothing of it is imported: "
+            "do it again when nobody writes to it, or with a copy."
+        )
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far an import is. `stage` is `uploading`, then `processing`; bytes of the file done, and in all.
@@ -133,6 +148,8 @@ class Call:
 
 
 Calls = Generator[Call, Answer, Result]
+CALL_FAULTS = (ApiError, ServiceUnreachable, SourceChanged)
+"""What the making of a call raises, and the operation that it is of may see to."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +302,11 @@ def put_upload(target: UploadUrlBody, upload: Upload, *, progress: OnProgress | 
     except ApiError as error:
         if error.status != 409 or not error.follows_lost_answer:
             raise
+    except SourceChanged:
+        # If that can't be done, it ends by itself: what has not arrived whole is not imported.
+        with suppress(ApiError, ServiceUnreachable):
+            yield from cancel_import(target.dataset_id, target.import_id)
+        raise
 
 
 def wait_for_import(
