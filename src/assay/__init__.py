@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.client import Client
     from assay.client_async import AsyncClient
-    from assay.client_calls import ApiError, ImportUnfinished, Progress, ServiceUnreachable, SourceChanged
+    from assay.client_calls import (
+        ApiError,
+        ImportUnfinished,
+        MigrationUnknown,
+        Progress,
+        ServiceUnreachable,
+        SourceChanged,
+    )
     from assay.errors import InvalidFields
     from assay.kernel.files import FileFault
     from assay.offline import Report, check
@@ -20,6 +27,7 @@ __all__ = [
     "FileFault",
     "ImportUnfinished",
     "InvalidFields",
+    "MigrationUnknown",
     "Progress",
     "Report",
     "ServiceUnreachable",

@@ -121,8 +121,10 @@ def dataset_schema(dataset_name: str, schema: Path, yes: bool, no_wait: bool, ba
     The first one releases the imports that wait for it. Another one brings the records that are there under it, from
     their files: a value that it refuses becomes null.
 
-    Exit code: 0 no record lost a value, 1 some did, 2 it could not be done.
+    Exit code: 0 no record lost a value, 1 some did, or it is not known, 2 it could not be done.
     """
+    from assay.client_calls import MigrationUnknown
+
     value = read_schema_file(schema)
     with open_client(base_url) as client:
         found = find_dataset(client, dataset_name)
@@ -131,7 +133,10 @@ def dataset_schema(dataset_name: str, schema: Path, yes: bool, no_wait: bool, ba
         may_lose = found.schema_ is not None and found.total_datapoint_count > 0 and sys.stdin.isatty()
         if may_lose and not yes and not click.confirm(shown(question), err=True):
             give_up("The schema is as it was.")
-        changed = client.set_schema(found.id, value)
+        try:
+            changed = client.set_schema(found.id, value)
+        except MigrationUnknown as unknown:
+            give_up(str(unknown), code=SOME_REJECTED)
         say("The schema is set.")
         if changed.migration_job_id is None:
             return

@@ -77,13 +77,18 @@ def import_files(
 
 
 def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str | None) -> "DatasetBody":
+    from assay.client_calls import MigrationUnknown
+
     if schema is None:
         return find_dataset(client, name)
     named = find_dataset_if_there(client, name)
     if named is None:
         return client.create_dataset(name, schema=schema, workspace_id=workspace)
     if named.schema_ is None:
-        return client.set_schema(named.id, schema)
+        try:
+            return client.set_schema(named.id, schema)
+        except MigrationUnknown:  # its first schema makes none
+            return client.dataset(named.id)
     if not _is_same(named, schema):
         say(
             f"The dataset {named.name!r} is there, with another schema, which is kept: "

@@ -97,7 +97,7 @@ class Client:
 
     def set_schema(self, dataset_id: Id, schema: Any) -> DatasetBody:
         """The first one releases the imports that wait for it. Another one brings the records there are under it: the
-        answer has a `migration_job_id`, to look at with `migration`.
+        answer has a `migration_job_id`, to look at with `migration`. Raises `MigrationUnknown` where that was lost.
         """
         return self._run(client_calls.set_schema(dataset_id, schema))
 
@@ -245,7 +245,8 @@ class Client:
             while True:
                 try:
                     response = self._http.request(content=_content_of(call), **request_of(call, self._token))
-                    answer = answer_of(response, response.content)
+                    lost = patience.has_lost_an_answer
+                    answer = answer_of(response, response.content, follows_lost_answer=lost)
                     raise_for_answer(answer)
                     return answer
                 except (httpx.TransportError, ApiError) as error:

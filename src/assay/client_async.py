@@ -205,7 +205,8 @@ class AsyncClient:
             while True:
                 try:
                     response = await self._http.request(content=_content_of(call), **request_of(call, self._token))
-                    answer = answer_of(response, response.content)
+                    lost = patience.has_lost_an_answer
+                    answer = answer_of(response, response.content, follows_lost_answer=lost)
                     raise_for_answer(answer)
                     return answer
                 except (httpx.TransportError, ApiError) as error:

@@ -6,7 +6,6 @@ what an answer means, when an import is done. Knows the wire's bodies, and no HT
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +16,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from assay.errors import ErrorCode
 from assay.wire import (
     AppendBody,
     DatapointBody,
@@ -86,6 +86,20 @@ class ImportUnfinished(Exception):
         return f"The import {self.job.import_id} is still {self.job.status}; it goes on without this client."
 
 
+class MigrationUnknown(Exception):
+    """A schema was set, and the answer that named the migration never came: records may have lost values."""
+
+    def __init__(self, dataset_id: Id) -> None:
+        super().__init__(dataset_id)
+        self.dataset_id = dataset_id
+
+    def __str__(self) -> str:
+        return (
+            f"The schema was received, and the answer to it lost: whether records of the dataset {self.dataset_id} "
+            "lost values under it is not known. Look at its schema and its records."
+        )
+
+
 class SourceChanged(Exception):
     """The file grew, shrank or was written to while it was read. Nothing of it is imported."""
 
@@ -124,6 +138,8 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
     server: str
+    # As of `ApiError`.
+    follows_lost_answer: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,8 +256,19 @@ def dataset_status(dataset_id: Id) -> Calls[str]:
 
 
 def set_schema(dataset_id: Id, schema: Any) -> Calls[DatasetBody]:
-    answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema_json(schema)})
-    return body_of(DatasetBody, answer)
+    """The repeat of a call whose answer was lost finds the schema as it is given, or its migration at work, and is not
+    told which migration that was. Raises `MigrationUnknown` then, unless there are no records.
+    """
+    try:
+        answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema_json(schema)})
+    except ApiError as error:
+        if error.error_code == ErrorCode.DATASET_BUSY and error.follows_lost_answer:
+            raise MigrationUnknown(dataset_id) from error
+        raise
+    changed = body_of(DatasetBody, answer)
+    if answer.follows_lost_answer and changed.migration_job_id is None and changed.total_datapoint_count:
+        raise MigrationUnknown(dataset_id)
+    return changed
 
 
 def delete_dataset(dataset_id: Id) -> Calls[None]:
@@ -303,9 +330,13 @@ def put_upload(target: UploadUrlBody, upload: Upload, *, progress: OnProgress | 
         if error.status != 409 or not error.follows_lost_answer:
             raise
     except SourceChanged:
-        # If that can't be done, it ends by itself: what has not arrived whole is not imported.
-        with suppress(ApiError, ServiceUnreachable):
+        try:
             yield from cancel_import(target.dataset_id, target.import_id)
+        except ApiError as error:
+            if error.error_code == ErrorCode.ALREADY_ENDED:
+                return  # An attempt before this one had come through, with the file as it was then.
+        except ServiceUnreachable:
+            pass  # It ends by itself: what has not arrived whole is not imported.
         raise
 
 

@@ -31,7 +31,8 @@ class Patience:
         self._clock = clock
         self._deadline = clock() + MOST_SECONDS
         self._attempts = 0
-        self._has_lost_an_answer = False
+        # Of an attempt that may have been carried out.
+        self.has_lost_an_answer = False
 
     def pause_after(self, error: httpx.TransportError | ApiError) -> float:
         """Seconds until the next attempt. Raises the error when there shall be none."""
@@ -41,11 +42,11 @@ class Patience:
             longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._attempts)
             pause = random.uniform(longest / 2, longest)
         if isinstance(error, ApiError):
-            error.follows_lost_answer = self._has_lost_an_answer
+            error.follows_lost_answer = self.has_lost_an_answer
         is_last = self._attempts >= self._call.attempts or self._clock() + pause > self._deadline
         if is_last or not self._may_repeat_after(error):
             raise error
-        self._has_lost_an_answer |= _may_have_been_done(error)
+        self.has_lost_an_answer |= _may_have_been_done(error)
         log.info("%s: trying again in %.1f s, after attempt %d", error, pause, self._attempts)
         return pause
 

@@ -56,9 +56,10 @@ def request_of(call: Call, token: str) -> dict[str, Any]:
     }
 
 
-def answer_of(response: httpx.Response, content: bytes) -> Answer:
+def answer_of(response: httpx.Response, content: bytes, *, follows_lost_answer: bool = False) -> Answer:
     url = response.request.url
-    return Answer(response.status_code, response.headers, content, f"{url.scheme}://{url.netloc.decode()}")
+    server = f"{url.scheme}://{url.netloc.decode()}"
+    return Answer(response.status_code, response.headers, content, server, follows_lost_answer)
 
 
 @contextmanager

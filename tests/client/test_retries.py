@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from assay import ApiError, Client, ServiceUnreachable
+from assay import ApiError, Client, MigrationUnknown, ServiceUnreachable
 from assay.client_calls import Call
 from assay.client_retries import MOST_SECONDS, Patience
 from client.faulty import DATASET, IMPORT, CutOff, Faulty, dataset_body, import_body, offer, ok, refusal
@@ -150,6 +150,42 @@ def test_deletion_whose_answer_was_lost_is_done_when_nothing_is_there(kind: Any,
     client, _ = client_of(kind, REFUSED, refusal(404, code=1201))
     with client, pytest.raises(ApiError):
         client.delete_dataset(DATASET)
+
+
+def test_schema_whose_answer_was_lost_may_have_cost_values(kind: Any, pauses: list[float]) -> None:
+    with_records = ok(dataset_body() | {"total_datapoint_count": 3})
+    for answer in (with_records, refusal(409, code=1305)):
+        for fault in (LOST, refusal(503)):
+            client, _ = client_of(kind, fault, answer)
+            with client, pytest.raises(MigrationUnknown, match="lost values under it is not known") as caught:
+                client.set_schema(DATASET, {"fields": {}})
+            assert caught.value.dataset_id == DATASET
+
+
+def test_schema_is_set_without_a_doubt_where_none_is(kind: Any, pauses: list[float]) -> None:
+    with_records = dataset_body() | {"total_datapoint_count": 3}
+    named = with_records | {"migration_job_id": str(IMPORT)}
+    for answers in ([with_records], [REFUSED, with_records], [refusal(429), with_records], [LOST, named]):
+        client, _ = client_of(kind, *[ok(answer) if isinstance(answer, dict) else answer for answer in answers])
+        with client:
+            assert client.set_schema(DATASET, {"fields": {}}).total_datapoint_count == 3
+    client, _ = client_of(kind, LOST, ok(dataset_body()))
+    with client:
+        assert client.set_schema(DATASET, {"fields": {}}).migration_job_id is None
+    client, _ = client_of(kind, refusal(409, code=1305))
+    with client, pytest.raises(ApiError):
+        client.set_schema(DATASET, {"fields": {}})
+
+
+def test_file_that_changes_after_an_attempt_came_through_is_imported_as_it_was(
+    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter([(6, 1), (6, 1), (6, 2)])
+    monkeypatch.setattr("assay.client_sources._state_of", lambda file: next(states))
+    client, faulty = client_of(kind, ok(offer()), LOST, refusal(409, code=1301), ok(import_body()))
+    with client:
+        assert import_one(client).status == "complete"
+    assert faulty.paths()[2].endswith("/cancel")
 
 
 def test_download_that_is_cut_off_begins_again(kind: Any, pauses: list[float], tmp_path: Any) -> None:
