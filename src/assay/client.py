@@ -244,7 +244,7 @@ class Client:
         with reachable(self._http):
             while True:
                 try:
-                    response = self._http.request(content=_content_of(call), **request_of(call, self._token))
+                    response = self._http.request(content=_content_of(call, patience), **request_of(call, self._token))
                     lost = patience.has_lost_an_answer
                     answer = answer_of(response, response.content, follows_lost_answer=lost)
                     raise_for_answer(answer)
@@ -266,7 +266,7 @@ class Client:
                     with self._http.stream(**request_of(call, self._token)) as response:
                         if not is_file(response):
                             raise_for_answer(answer_of(response, response.read()))
-                        for block in _told(response.iter_bytes(), call.on_received):
+                        for block in _told(response.iter_bytes(), call.on_received, patience):
                             landing.write(block)
                         return
                 except (httpx.TransportError, ApiError) as error:
@@ -276,15 +276,16 @@ class Client:
                     time.sleep(pause)
 
 
-def _content_of(call: Call) -> Iterator[bytes] | None:
-    return None if call.content is None else _told(call.content(), call.on_sent)
+def _content_of(call: Call, patience: Patience) -> Iterator[bytes] | None:
+    return None if call.content is None else _told(call.content(), call.on_sent, patience)
 
 
-def _told(blocks: Iterator[bytes], tell: OnBytes | None) -> Iterator[bytes]:
+def _told(blocks: Iterator[bytes], tell: OnBytes | None, patience: Patience) -> Iterator[bytes]:
     """The blocks; of each it is told when it is done with."""
     done = 0
     for block in blocks:
         yield block
         done += len(block)
+        patience.has_moved = True
         if tell is not None:
             tell(done)

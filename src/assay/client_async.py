@@ -204,7 +204,9 @@ class AsyncClient:
         with reachable(self._http):
             while True:
                 try:
-                    response = await self._http.request(content=_content_of(call), **request_of(call, self._token))
+                    response = await self._http.request(
+                        content=_content_of(call, patience), **request_of(call, self._token)
+                    )
                     lost = patience.has_lost_an_answer
                     answer = answer_of(response, response.content, follows_lost_answer=lost)
                     raise_for_answer(answer)
@@ -254,6 +256,7 @@ class AsyncClient:
                         async for block in response.aiter_bytes():
                             await asyncio.to_thread(landing.write, block)
                             done += len(block)
+                            patience.has_moved = True
                             if call.on_received is not None:
                                 call.on_received(done)
                         return
@@ -264,15 +267,16 @@ class AsyncClient:
                     await asyncio.sleep(pause)
 
 
-def _content_of(call: Call) -> AsyncIterator[bytes] | None:
-    return None if call.content is None else _told(call.content(), call)
+def _content_of(call: Call, patience: Patience) -> AsyncIterator[bytes] | None:
+    return None if call.content is None else _told(call.content(), call, patience)
 
 
-async def _told(blocks: Iterator[bytes], call: Call) -> AsyncIterator[bytes]:
+async def _told(blocks: Iterator[bytes], call: Call, patience: Patience) -> AsyncIterator[bytes]:
     """The blocks, read in a thread, so that a slow disk doesn't stop the event loop."""
     done = 0
     while (block := await asyncio.to_thread(next, blocks, None)) is not None:
         yield block
         done += len(block)
+        patience.has_moved = True
         if call.on_sent is not None:
             call.on_sent(done)

@@ -24,19 +24,27 @@ PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError
 
 
 class Patience:
-    """How long one call is tried: a number of attempts, and a time after which no other begins."""
+    """How long one call is tried: a number of attempts, and a time after which no other begins.
+
+    An attempt that was cut while a file was on its way, after however long, starts the time anew; one that hung until
+    its own time was over doesn't. `has_moved` is for who makes the attempts to set.
+    """
 
     def __init__(self, call: Call, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._call = call
         self._clock = clock
         self._deadline = clock() + MOST_SECONDS
         self._attempts = 0
+        self.has_moved = False
         # Of an attempt that may have been carried out.
         self.has_lost_an_answer = False
 
     def pause_after(self, error: httpx.TransportError | ApiError) -> float:
         """Seconds until the next attempt. Raises the error when there shall be none."""
         self._attempts += 1
+        if self.has_moved and not isinstance(error, httpx.TimeoutException):
+            self._deadline = self._clock() + MOST_SECONDS
+        self.has_moved = False
         pause = _asked_pause(error)
         if pause is None:
             longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._attempts)

@@ -119,6 +119,47 @@ def test_no_attempt_begins_after_the_longest_time() -> None:
     assert MOST_SECONDS - 5 <= now <= MOST_SECONDS
 
 
+def test_upload_or_download_that_was_cut_late_is_made_again(
+    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """The minute is for failing: one of an hour's transfer goes by before it."""
+    now = 0.0
+    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now})
+
+    def cut_after_an_hour(request: httpx.Request) -> httpx.Response:
+        nonlocal now
+        now += 3600
+        if request.method == "PUT":
+            raise LOST
+        return httpx.Response(200, stream=CutOff())
+
+    client, _ = client_of(kind, ok(offer()), cut_after_an_hour, cut_after_an_hour, ok({}), ok(import_body()))
+    with client:
+        assert import_one(client).status == "complete"
+    client, _ = client_of(kind, cut_after_an_hour, lambda _: httpx.Response(200, content=b"whole"))
+    with client:
+        client.export(DATASET, tmp_path / "a.csv", format="csv")
+    assert (tmp_path / "a.csv").read_bytes() == b"whole"
+
+
+def test_service_that_hangs_or_moves_nothing_for_a_minute_is_given_up(
+    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now})
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        nonlocal now
+        now += 61
+        raise httpx.ReadTimeout("slow") if request.method == "PUT" else LOST
+
+    for answers, count in ([ok(offer()), fail], 2), ([fail], 1):
+        client, faulty = client_of(kind, *answers)
+        with client, pytest.raises(ServiceUnreachable):
+            import_one(client)
+        assert len(faulty.requests) == count
+
+
 def test_caller_who_waits_outlasts_a_restart(kind: Any, pauses: list[float]) -> None:
     begun = [ok(offer()), ok({}), ok(import_body("processing"))]
     client, _ = client_of(kind, *begun, *[REFUSED] * 10, refusal(503), ok(import_body()))
