@@ -44,7 +44,7 @@ def service_options(command: Command) -> Command:
 def open_client(base_url: str) -> Iterator["Client"]:
     """A client whose faults end the command with one sentence."""
     from assay.client import Client
-    from assay.client_calls import ApiError, ServiceUnreachable
+    from assay.client_faults import ApiError, ServiceUnreachable
 
     if not os.environ.get("ASSAY_TOKEN", "").strip():
         give_up(
@@ -68,7 +68,7 @@ def open_client(base_url: str) -> Iterator["Client"]:
 
 def explained(error: Exception) -> str:
     """What happened, and what to do next."""
-    from assay.client_calls import ApiError
+    from assay.client_faults import ApiError
 
     if isinstance(error, ApiError):
         is_elsewhere = error.error_code in (0, ErrorCode.UNKNOWN_ROUTE)

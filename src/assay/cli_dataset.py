@@ -123,7 +123,7 @@ def dataset_schema(dataset_name: str, schema: Path, yes: bool, no_wait: bool, ba
 
     Exit code: 0 no record lost a value, 1 some did, or it is not known, 2 it could not be done.
     """
-    from assay.client_calls import MigrationUnknown
+    from assay.client_faults import MigrationUnknown
 
     value = read_schema_file(schema)
     with open_client(base_url) as client:

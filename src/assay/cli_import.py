@@ -77,7 +77,7 @@ def import_files(
 
 
 def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str | None) -> "DatasetBody":
-    from assay.client_calls import MigrationUnknown
+    from assay.client_faults import MigrationUnknown
 
     if schema is None:
         return find_dataset(client, name)
@@ -110,7 +110,7 @@ def _is_same(dataset: "DatasetBody", schema: Any) -> bool:
 
 
 def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *, wait: bool) -> "ImportBody":
-    from assay.client_calls import ApiError, ServiceUnreachable, SourceChanged
+    from assay.client_faults import ApiError, ServiceUnreachable, SourceChanged
 
     begun: list[UUID] = []
     try:
@@ -132,7 +132,7 @@ def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *,
 
 def _interrupted(client: "Client", target: "DatasetBody", begun: list[UUID]) -> str:
     """What Ctrl-C left behind: an upload that was cut is cancelled, an import that runs goes on."""
-    from assay.client_calls import ApiError, ServiceUnreachable
+    from assay.client_faults import ApiError, ServiceUnreachable
 
     if not begun:
         return "Interrupted before the upload began: nothing was imported."

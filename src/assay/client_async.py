@@ -12,18 +12,8 @@ import httpx
 
 from assay import client_calls
 from assay.client import Target
-from assay.client_calls import (
-    CALL_FAULTS,
-    Answer,
-    ApiError,
-    Body,
-    Call,
-    Calls,
-    Id,
-    OnBytes,
-    OnProgress,
-    raise_for_answer,
-)
+from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
+from assay.client_faults import CALL_FAULTS, ApiError, Id
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import httpx
 
-from assay.client_calls import ApiError, Call
+from assay.client_calls import Call
+from assay.client_faults import ApiError
 
 # Below what Python prints where nobody has set up logging: a library is silent unless it is asked.
 log = logging.getLogger("assay.client")
@@ -51,7 +52,11 @@ class Patience:
             pause = random.uniform(longest / 2, longest)
         if isinstance(error, ApiError):
             error.follows_lost_answer = self.has_lost_an_answer
-        is_last = self._attempts >= self._call.attempts or self._clock() + pause > self._deadline
+        now = self._clock()
+        is_late = self._call.deadline is not None and now >= self._call.deadline
+        if self._call.deadline is not None:
+            pause = max(0.0, min(pause, self._call.deadline - now))
+        is_last = is_late or self._attempts >= self._call.attempts or now + pause > self._deadline
         if is_last or not self._may_repeat_after(error):
             raise error
         self.has_lost_an_answer |= _may_have_been_done(error)

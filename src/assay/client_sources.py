@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from assay.client_calls import SourceChanged, Upload
+from assay.client_calls import Upload
+from assay.client_faults import SourceChanged
 from assay.client_tables import write_lines
 
 Source = Any

@@ -1,6 +1,7 @@
 """How a call becomes a request, and a response an answer: addresses, tokens, files. Shared by both clients."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 import httpx
 
 from assay import __version__
-from assay.client_calls import BASE_PATH, Answer, Call, ServiceUnreachable
+from assay.client_calls import BASE_PATH, Answer, Call
+from assay.client_faults import ServiceUnreachable
 from assay.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CONNECT_SECONDS = 10.0
+SHORTEST_SECONDS = 0.1
 
 
 def settings(base_url: str | None) -> dict[str, Any]:
@@ -41,6 +44,9 @@ def token_of(token: str | None) -> str:
 
 def request_of(call: Call, token: str) -> dict[str, Any]:
     """All of a request but its content."""
+    timeout = call.timeout_seconds
+    if call.deadline is not None:
+        timeout = max(SHORTEST_SECONDS, min(timeout, call.deadline - time.monotonic()))
     headers = dict(call.headers or {})
     is_whole_url = call.path.startswith(("http://", "https://"))
     if not is_whole_url:
@@ -52,7 +58,7 @@ def request_of(call: Call, token: str) -> dict[str, Any]:
         "params": call.params,
         "json": call.json,
         "headers": headers,
-        "timeout": httpx.Timeout(call.timeout_seconds, connect=CONNECT_SECONDS),
+        "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from assay import ApiError, Client, MigrationUnknown, ServiceUnreachable
+from assay import ApiError, Client, ImportUnfinished, MigrationUnknown, ServiceUnreachable
 from assay.client_calls import Call
 from assay.client_retries import MOST_SECONDS, Patience
 from client.faulty import DATASET, IMPORT, CutOff, Faulty, dataset_body, import_body, offer, ok, refusal
@@ -166,6 +166,34 @@ def test_caller_who_waits_outlasts_a_restart(kind: Any, pauses: list[float]) -> 
     with client:
         assert import_one(client).status == "complete"
     assert sum(pauses) > 10
+
+
+@pytest.mark.parametrize("fault", [LOST, refusal(503), refusal(429, Retry_After="20")])
+def test_waiting_ends_in_time_while_nothing_is_answered(kind: Any, fault: Any) -> None:
+    """With the job as it was seen last, if it was; in real time."""
+    for seen, told in (([ok(import_body("processing"))], ImportUnfinished), ([], (ApiError, ServiceUnreachable))):
+        client, _ = client_of(kind, *seen, fault)
+        begun = time.monotonic()
+        with client, pytest.raises(told) as caught:
+            client.wait_for_import(DATASET, IMPORT, timeout_seconds=0.2)
+        assert 0.2 <= time.monotonic() - begun < 2
+        assert not seen or caught.value.job.status == "processing"
+
+
+def test_no_request_of_who_waits_outlasts_the_deadline(kind: Any) -> None:
+    client, faulty = client_of(kind, ok(import_body("processing")), ok(import_body("queued")))
+    with client, pytest.raises(ImportUnfinished) as caught:
+        client.wait_for_import(DATASET, IMPORT, timeout_seconds=0.1)
+    assert caught.value.job.status == "queued"
+    for request in faulty.requests:
+        assert 0 < request.extensions["timeout"]["read"] <= 1.1
+        assert 0 < request.extensions["timeout"]["connect"] <= 1.1
+
+
+def test_refusal_while_waiting_is_told_at_once(kind: Any) -> None:
+    client, _ = client_of(kind, ok(import_body("processing")), refusal(404, code=1202))
+    with client, pytest.raises(ApiError):
+        client.wait_for_import(DATASET, IMPORT, timeout_seconds=60)
 
 
 def test_cut_upload_is_sent_again_whole_and_409_then_says_it_had_arrived(kind: Any, pauses: list[float]) -> None:
