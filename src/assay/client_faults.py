@@ -32,11 +32,25 @@ class ApiError(Exception):
     def __reduce__(self) -> Any:
         """Comes back whole from another process: the default forgets what it was made of."""
         names = ("status", "error_code", "title", "detail", "request_id")
-        return partial(ApiError, **{name: getattr(self, name) for name in names}), ()
+        return partial(ApiError, **{name: getattr(self, name) for name in names}), (), self.__dict__
+
+    def __str__(self) -> str:
+        after = self.retry_after_seconds
+        return (
+            f"{super().__str__()} It asks for {after:,.0f} seconds until it is called again."
+            if after
+            else super().__str__()
+        )
 
 
 class ServiceUnreachable(Exception):
-    """No answer came, however often it was tried: the service is down, or the address is wrong."""
+    """No answer came, however often it was tried: the service is down, or the address is wrong, or, where it
+    `was_reached`, the connection to it doesn't hold.
+    """
+
+    def __init__(self, message: str, *, was_reached: bool = False) -> None:
+        super().__init__(message)
+        self.was_reached = was_reached
 
 
 class ImportUnfinished(Exception):

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from assay.client_calls import Upload
 from assay.client_faults import SourceChanged
-from assay.client_tables import write_lines
+from assay.client_tables import require_table, write_lines
 
 Source = Any
 """A path, a binary file object, a pandas or Polars DataFrame, or an Arrow table."""
@@ -36,6 +36,7 @@ def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
         with _seekable(source) as file:
             yield _of_file(file, name)
     else:
+        require_table(source)
         name = filename or "table.jsonl"
         if not name.lower().endswith(".jsonl"):
             raise ValueError(f"A table is sent as JSON Lines: its filename must end in .jsonl, and {name!r} does not.")

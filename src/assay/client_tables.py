@@ -29,6 +29,16 @@ def write_lines(source: Any, file: IO[bytes]) -> None:
         file.write(b"".join(encode(_record(row)) + b"\n" for row in rows))
 
 
+def require_table(source: Any) -> None:
+    """Raises `TypeError` for what is no table."""
+    is_pandas = type(source).__module__.startswith("pandas") and hasattr(source, "columns")
+    if not is_pandas and not (hasattr(source, "__arrow_c_stream__") and hasattr(source, "schema")):
+        raise TypeError(
+            f"Can't import a {type(source).__name__}: give a path, a binary file object such as io.BytesIO(data), "
+            "a pandas or Polars DataFrame, or an Arrow table."
+        )
+
+
 def append_lines(records: list[dict[str, Any]]) -> bytes:
     """Records as the body of an append, told as a table's rows are: the same record is the same by both ways.
 
@@ -113,7 +123,8 @@ def _moment(value: datetime) -> datetime:
 def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
     import pyarrow as pa
 
-    if type(source).__module__.startswith("pandas") and hasattr(source, "columns"):
+    require_table(source)
+    if type(source).__module__.startswith("pandas"):
         _refuse_repeated([str(name) for name in source.columns])
         try:
             table = pa.Table.from_pandas(source, preserve_index=False)
@@ -121,15 +132,8 @@ def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
             # Numbers and texts in one column, or numbers of more than 64 bits: the import tells which are wrong.
             yield from _mixed_rows(source)
             return
-    elif isinstance(source, pa.Table):
-        table = source
-    elif hasattr(source, "__arrow_c_stream__") and hasattr(source, "schema"):
-        table = pa.table(source)
     else:
-        raise TypeError(
-            f"Can't import a {type(source).__name__}: give a path, a binary file object, "
-            "a pandas or Polars DataFrame, or an Arrow table."
-        )
+        table = source if isinstance(source, pa.Table) else pa.table(source)
     for batch in _sendable(table).to_batches(max_chunksize=BATCH_ROWS):
         yield _rows(batch)
 

@@ -13,6 +13,7 @@ import httpx
 from assay import __version__
 from assay.client_calls import BASE_PATH, Answer, Call
 from assay.client_faults import ServiceUnreachable
+from assay.client_retries import NEVER_RECEIVED, PASSING
 from assay.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -74,8 +75,15 @@ def reachable(http: httpx.Client | httpx.AsyncClient) -> Iterator[None]:
         yield
     except httpx.TransportError as error:
         address = http.base_url.copy_with(username=None, password=None)
-        message = f"No answer from {address}: {error or type(error).__name__}. Is the service running there?"
-        raise ServiceUnreachable(message) from error
+        cause = str(error) or type(error).__name__
+        was_reached = isinstance(error, PASSING) and not isinstance(error, NEVER_RECEIVED)
+        if not was_reached:
+            message = f"No answer from {address}: {cause}. Is the service running there?"
+        elif isinstance(error, httpx.TimeoutException):
+            message = f"No answer from {address} in time: {cause}. The connection was made, and nothing came."
+        else:
+            message = f"The connection to {address} was cut each time, before all was sent and answered: {cause}."
+        raise ServiceUnreachable(message, was_reached=was_reached) from error
 
 
 def is_file(response: httpx.Response) -> bool:

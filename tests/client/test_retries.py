@@ -1,6 +1,7 @@
 """What is tried again and what is not, how long, and that nobody is told who has not asked."""
 
 import io
+import pickle
 import socket
 import subprocess
 import sys
@@ -91,6 +92,8 @@ def test_retry_after_that_is_too_long_or_a_date_does_no_harm(kind: Any, pauses: 
     with client, pytest.raises(ApiError) as caught:
         client.dataset(DATASET)
     assert caught.value.retry_after_seconds == 3600
+    assert str(caught.value).endswith("It asks for 3,600 seconds until it is called again.")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert len(faulty.requests) == 1
     past, odd = refusal(503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"), refusal(503, Retry_After="soon")
     client, _ = client_of(kind, past, odd, ok(dataset_body()))
@@ -269,6 +272,23 @@ def test_download_that_is_cut_off_begins_again(kind: Any, pauses: list[float], t
     with client, pytest.raises(ServiceUnreachable, match="without sending complete"):
         client.download_rejected(DATASET, IMPORT, tmp_path / "cut.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["rejected.csv"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "was_reached", "told"),
+    [
+        (REFUSED, False, r"^No answer from http://assay\.test: .*refused\. Is the service running there\?$"),
+        (LOST, True, r"^The connection to http://assay\.test was cut each time, .*: connection reset\.$"),
+        (httpx.ReadTimeout("slow"), True, r"^No answer from http://assay\.test in time: slow\."),
+    ],
+)
+def test_what_is_told_of_no_answer_is_true(
+    kind: Any, pauses: list[float], fault: Exception, was_reached: bool, told: str
+) -> None:
+    client, _ = client_of(kind, fault)
+    with client, pytest.raises(ServiceUnreachable, match=told) as caught:
+        client.dataset(DATASET)
+    assert caught.value.was_reached is was_reached
 
 
 def test_service_that_comes_up_meanwhile_is_reached(kind: Any) -> None:

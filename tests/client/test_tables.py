@@ -296,12 +296,13 @@ def test_append_of_what_are_no_records_is_a_clear_type_error(client: Any, record
         (pl.LazyFrame({"a": [1]}), "Can't import a LazyFrame"),
         ([{"a": 1}], "Can't import a list"),
         (None, "Can't import a NoneType"),
+        (b"a\n1\n", r"Can't import a bytes: .* such as io\.BytesIO"),
         (io.StringIO("a\n1\n"), "binary mode"),
         (io.BytesIO(b"a\n1\n"), "filename="),
     ],
 )
 def test_what_can_not_be_sent_is_a_clear_type_error(sync_client: Client, source: Any, told: str) -> None:
-    more = {"filename": "a.csv"} if isinstance(source, io.StringIO) else {}
+    more = {"filename": "a.csv"} if isinstance(source, io.StringIO | bytes | list) else {}
     with pytest.raises(TypeError, match=told):
         sync_client.import_file("00000000-0000-7000-8000-000000000000", source, **more)
 
