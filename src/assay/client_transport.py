@@ -82,7 +82,7 @@ def reachable(http: httpx.Client | httpx.AsyncClient) -> Iterator[None]:
         elif isinstance(error, httpx.TimeoutException):
             message = f"No answer from {address} in time: {cause}. The connection was made, and nothing came."
         else:
-            message = f"The connection to {address} was cut each time, before all was sent and answered: {cause}."
+            message = f"The connection to {address} was cut before all was sent and answered: {cause}."
         raise ServiceUnreachable(message, was_reached=was_reached) from error
 
 

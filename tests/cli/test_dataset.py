@@ -149,6 +149,29 @@ def test_another_schema_tells_what_the_records_lost(service: dict[str, str], cli
     assert [point.data["age"] for point in client.datapoints(dataset.id)] == ["1", "old", "3"]
 
 
+def test_schema_that_drops_fields_of_records_names_them_and_is_not_set_unasked(
+    service: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    both = {"fields": {"age": {"type": "text"}, "home town": {"type": "text"}, "name": {"type": "text"}}}
+    dataset = client.create_dataset(f"dropped {uuid4()}", schema=both)
+    fewer = tmp_path / "fewer.json"
+    fewer.write_text('{"fields": {"age": {"type": "text"}}}')
+    assert run("dataset", "schema", dataset.id, fewer, **service).returncode == 0  # there are no records
+    client.set_schema(dataset.id, both)
+    client.import_file(dataset.id, io.BytesIO(b"age,home town,name\n1,Bonn,Ann\n"), filename="a.csv")
+    refused = run("dataset", "schema", dataset.id, fewer, **service)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.splitlines() == [
+        "Fields that the new schema has not: home town, name.",
+        "assay: The schema is as it was: there is nobody to ask. --yes sets it without asking.",
+    ]
+    assert list(client.dataset(dataset.id).schema.fields) == ["age", "home town", "name"]
+    ran = run("dataset", "schema", dataset.id, fewer, "--yes", **service)
+    assert (ran.returncode, ran.stderr) == (0, "Fields that the new schema has not: home town, name.\n")
+    assert "Gone from the dataset until a schema has them again: the values of home town, name.\n" in ran.stdout
+    assert [point.data for point in client.datapoints(dataset.id)] == [{"age": "1"}]
+
+
 def test_schema_whose_answer_was_lost_is_no_success(
     monkeypatch: pytest.MonkeyPatch, service: dict[str, str], client: Client, schema: Path
 ) -> None:
