@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.client import Client
     from assay.client_async import AsyncClient
-    from assay.client_calls import ApiError, ImportUnfinished, Progress, ServiceUnreachable
+    from assay.client_calls import Progress
+    from assay.client_faults import ApiError, ImportUnfinished, MigrationUnknown, ServiceUnreachable, SourceChanged
     from assay.errors import InvalidFields
     from assay.kernel.files import FileFault
     from assay.offline import Report, check
@@ -20,9 +21,11 @@ __all__ = [
     "FileFault",
     "ImportUnfinished",
     "InvalidFields",
+    "MigrationUnknown",
     "Progress",
     "Report",
     "ServiceUnreachable",
+    "SourceChanged",
     "check",
 ]
 
@@ -31,6 +34,7 @@ _HOMES = {
     "Client": "assay.client",
     "FileFault": "assay.kernel.files",
     "InvalidFields": "assay.errors",
+    "Progress": "assay.client_calls",
     "Report": "assay.offline",
     "check": "assay.offline",
 }
@@ -40,7 +44,7 @@ def __getattr__(name: str) -> Any:
     # What is asked for is loaded then: `import assay` costs nothing, and the client needs no kernel.
     if name not in __all__:
         raise AttributeError(f"module 'assay' has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "assay.client_calls")), name)
+    return getattr(import_module(_HOMES.get(name, "assay.client_faults")), name)
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@ from assay.cli_dataset import dataset
 from assay.cli_doctor import doctor
 from assay.cli_import import cancel, import_files
 from assay.cli_infer import infer
-from assay.cli_output import INTERRUPTED, READER_GONE, give_up
+from assay.cli_output import INTERRUPTED, READER_GONE, give_up, prepare_output
 from assay.cli_results import errors, export
 from assay.cli_settings import setting_options
 from assay.config import Settings
@@ -61,6 +61,7 @@ def _forget_output() -> None:
 def main() -> None:
     """The import desk for datasets: every record checked, every rejection explained."""
     prepare_environment()
+    prepare_output()
 
 
 for command in (check, infer, dataset, import_files, cancel, errors, export, migrate, token, workspace, job, doctor):

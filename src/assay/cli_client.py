@@ -44,7 +44,7 @@ def service_options(command: Command) -> Command:
 def open_client(base_url: str) -> Iterator["Client"]:
     """A client whose faults end the command with one sentence."""
     from assay.client import Client
-    from assay.client_calls import ApiError, ServiceUnreachable
+    from assay.client_faults import ApiError, ServiceUnreachable
 
     if not os.environ.get("ASSAY_TOKEN", "").strip():
         give_up(
@@ -68,12 +68,14 @@ def open_client(base_url: str) -> Iterator["Client"]:
 
 def explained(error: Exception) -> str:
     """What happened, and what to do next."""
-    from assay.client_calls import ApiError
+    from assay.client_faults import ApiError, ServiceUnreachable
 
     if isinstance(error, ApiError):
         is_elsewhere = error.error_code in (0, ErrorCode.UNKNOWN_ROUTE)
         hint = "--base-url or ASSAY_URL says where the service is." if is_elsewhere else HINTS.get(error.status)
         return f"{error} {hint}" if hint else str(error)
+    if isinstance(error, ServiceUnreachable) and error.was_reached:
+        return f"{error} Do it again; a proxy on the way, or the service's log, may tell why."
     return f"{error} 'assay serve' starts one; --base-url or ASSAY_URL says where it is."
 
 

@@ -119,25 +119,58 @@ def dataset_schema(dataset_name: str, schema: Path, yes: bool, no_wait: bool, ba
     """Set a dataset's schema from a JSON file.
 
     The first one releases the imports that wait for it. Another one brings the records that are there under it, from
-    their files: a value that it refuses becomes null.
+    their files: a value that it refuses becomes null, and those of fields that it has not are gone from the dataset
+    until a schema has them again. Where nobody can be asked, the latter needs --yes.
 
-    Exit code: 0 no record lost a value, 1 some did, 2 it could not be done.
+    Exit code: 0 no record lost a value, 1 some did, or it is not known, 2 it could not be done.
     """
+    from assay.client_faults import MigrationUnknown
+
     value = read_schema_file(schema)
     with open_client(base_url) as client:
         found = find_dataset(client, dataset_name)
         records = f"{found.total_datapoint_count:,} records"
-        question = f"Bring the {records} of {found.name!r} under it? What it refuses becomes null."
-        may_lose = found.schema_ is not None and found.total_datapoint_count > 0 and sys.stdin.isatty()
-        if may_lose and not yes and not click.confirm(shown(question), err=True):
-            give_up("The schema is as it was.")
-        changed = client.set_schema(found.id, value)
+        dropped = _dropped_fields(found, value)
+        if dropped:
+            say(f"Fields that the new schema has not: {dropped}.", err=True)
+        if not yes and found.schema_ is not None and found.total_datapoint_count:
+            _ask_for_schema(found, records, is_dropping=bool(dropped))
+        try:
+            changed = client.set_schema(found.id, value)
+        except MigrationUnknown as unknown:
+            give_up(str(unknown), code=SOME_REJECTED)
         say("The schema is set.")
+        if dropped:
+            say(f"Gone from the dataset until a schema has them again: the values of {dropped}.")
         if changed.migration_job_id is None:
             return
         say(f"The {records} that are there are brought under it: migration {changed.migration_job_id}.")
         if not no_wait:
             _follow_migration(client, found.id, changed.migration_job_id)
+
+
+def _dropped_fields(found: "DatasetBody", schema: Any) -> str:
+    """The fields that records have values of, and the new schema has not; nothing where there are none."""
+    if found.schema_ is None or found.total_datapoint_count == 0:
+        return ""
+    fields = schema.get("fields") if isinstance(schema, dict) else None
+    if not isinstance(fields, dict):  # no schema, as the service will say
+        return ""
+    return ", ".join(key for key in found.schema_.fields if key not in fields)
+
+
+def _ask_for_schema(found: "DatasetBody", records: str, *, is_dropping: bool) -> None:
+    if not _is_somebody_there():
+        if is_dropping:
+            give_up("The schema is as it was: there is nobody to ask. --yes sets it without asking.")
+        return
+    question = f"Bring the {records} of {found.name!r} under it? What it refuses becomes null."
+    if not click.confirm(shown(question), err=True):
+        give_up("The schema is as it was.")
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _follow_migration(client: "Client", dataset_id: UUID, migration_id: UUID) -> None:
@@ -165,7 +198,7 @@ def dataset_delete(dataset_name: str, yes: bool, base_url: str) -> None:
     with open_client(base_url) as client:
         found = find_dataset(client, dataset_name)
         if not yes:
-            if not sys.stdin.isatty():
+            if not _is_somebody_there():
                 give_up("Nothing was deleted: there is nobody to ask. --yes deletes without asking.")
             records = f"{found.total_datapoint_count:,} records"
             if not click.confirm(shown(f"Delete {found.name!r} ({found.id}) with {records}, for good?"), err=True):

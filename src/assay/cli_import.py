@@ -77,13 +77,18 @@ def import_files(
 
 
 def _find_or_create(client: "Client", name: str, schema: Any | None, *, workspace: str | None) -> "DatasetBody":
+    from assay.client_faults import MigrationUnknown
+
     if schema is None:
         return find_dataset(client, name)
     named = find_dataset_if_there(client, name)
     if named is None:
         return client.create_dataset(name, schema=schema, workspace_id=workspace)
     if named.schema_ is None:
-        return client.set_schema(named.id, schema)
+        try:
+            return client.set_schema(named.id, schema)
+        except MigrationUnknown:  # its first schema makes none
+            return client.dataset(named.id)
     if not _is_same(named, schema):
         say(
             f"The dataset {named.name!r} is there, with another schema, which is kept: "
@@ -105,7 +110,7 @@ def _is_same(dataset: "DatasetBody", schema: Any) -> bool:
 
 
 def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *, wait: bool) -> "ImportBody":
-    from assay.client_calls import ApiError, ServiceUnreachable
+    from assay.client_faults import ApiError, ServiceUnreachable, SourceChanged
 
     begun: list[UUID] = []
     try:
@@ -119,13 +124,15 @@ def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *,
             return client.import_file(target.id, opened, filename=source.name, wait=wait, progress=on_progress)
     except KeyboardInterrupt:
         give_up(_interrupted(client, target, begun), code=INTERRUPTED)
+    except SourceChanged as error:
+        give_up(str(error))
     except (ApiError, ServiceUnreachable) as error:
         give_up(f"{source.name}: {explained(error)}")
 
 
 def _interrupted(client: "Client", target: "DatasetBody", begun: list[UUID]) -> str:
     """What Ctrl-C left behind: an upload that was cut is cancelled, an import that runs goes on."""
-    from assay.client_calls import ApiError, ServiceUnreachable
+    from assay.client_faults import ApiError, ServiceUnreachable
 
     if not begun:
         return "Interrupted before the upload began: nothing was imported."

@@ -1,16 +1,21 @@
 """How commands speak: tables on a terminal, plain columns in a pipe, JSON when asked, one sentence for a fault."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, NoReturn, TextIO
 from unicodedata import combining, east_asian_width
 
 import click
 
 from assay.errors import ErrorCode, Invalid
+
+BLOCK_LETTERS = 65536
 
 SOME_REJECTED = 1
 UNUSABLE = 2
@@ -26,6 +31,28 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted with Ctrl-C",
     READER_GONE: "the reader of a pipe went away, as with `head`",
 }
+
+
+def prepare_output() -> None:
+    """A closed standard error hears nothing, and hinders nothing. What an output's encoding has no letters for is
+    escaped: by then all is done, and an exception would hide it.
+    """
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and not _takes_all(stream):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _takes_all(stream: TextIO | None) -> bool:
+    return stream is None or stream.encoding.lower().replace("-", "").startswith("utf")
+
+
+def standard_output() -> BinaryIO:
+    """For bytes. Ends the command where it is closed."""
+    if sys.stdout is None:
+        give_up("Standard output is closed: there is nowhere to write to.")
+    return sys.stdout.buffer
 
 
 def give_up(message: str, *, code: int = UNUSABLE) -> NoReturn:
@@ -57,16 +84,22 @@ def read_schema_file(path: Path) -> Any:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not _takes_all(sys.stdout)))
 
 
 def print_json_rows(rows: Iterable[Any]) -> None:
-    """A list in JSON, written row by row, however long it is."""
-    before = "["
-    for row in rows:
-        click.echo(f"{before}\n  {json.dumps(row, ensure_ascii=False)}", nl=False)
-        before = ","
-    click.echo("[]" if before == "[" else "\n]")
+    """A list in JSON, however long it is. Nothing of it is printed before the last row has come."""
+    ensure_ascii = not _takes_all(sys.stdout)
+    with TemporaryFile("w+", encoding="utf-8", newline="") as file:
+        before = "["
+        for row in rows:
+            file.write(f"{before}\n  {json.dumps(row, ensure_ascii=ensure_ascii)}")
+            before = ","
+        file.write("[]" if before == "[" else "\n]")
+        file.seek(0)
+        while text := file.read(BLOCK_LETTERS):
+            click.echo(text, nl=False)
+    click.echo()
 
 
 def print_tabs(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

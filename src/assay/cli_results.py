@@ -1,6 +1,5 @@
 """What a service has of an import or a dataset, in a terminal, a pipe or a file: `assay errors` and `assay export`."""
 
-import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -9,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli_client import find_dataset, json_option, open_client, service_options
-from assay.cli_output import give_up, print_json_rows, print_table, print_tabs, progress_bar, say, shown
+from assay.cli_output import (
+    give_up,
+    print_json_rows,
+    print_table,
+    print_tabs,
+    progress_bar,
+    say,
+    shown,
+    standard_output,
+)
 
 if TYPE_CHECKING:
     from assay.wire import ImportErrorBody
@@ -36,7 +44,7 @@ def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bo
     with open_client(base_url) as client:
         target = find_dataset(client, dataset_name)
         if rejected == Path("-"):
-            client.download_rejected(target.id, import_id, sys.stdout.buffer)
+            client.download_rejected(target.id, import_id, standard_output())
             return
         if rejected is not None:
             client.download_rejected(target.id, import_id, rejected)
@@ -53,7 +61,7 @@ def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bo
 def _print_errors(errors: Iterator["ImportErrorBody"]) -> None:
     head = ["RECORD", "FIELD", "REASON"]
     rows = ((error.record_index, error.field, error.reason) for error in errors)
-    if not sys.stdout.isatty():
+    if not standard_output().isatty():
         first = list(islice(rows, 1))  # before the head: a refusal leaves standard output empty
         print_tabs(head, chain(first, rows))
         return
@@ -84,7 +92,7 @@ def export(dataset_name: str, output: Path, file_format: str | None, base_url: s
     with open_client(base_url) as client:
         target = find_dataset(client, dataset_name)
         if str(output) == "-":
-            client.export(target.id, sys.stdout.buffer, format=chosen)
+            client.export(target.id, standard_output(), format=chosen)
             return
         with progress_bar(shown(output.name)) as show:
             show("downloading", 0, None)

@@ -10,13 +10,15 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from assay import client_calls
-from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
+from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
+from assay.client_faults import CALL_FAULTS, ApiError, Id
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
 from assay.client_transport import (
+    Landing,
     answer_of,
-    attempts_into,
+    in_pandas,
     is_file,
     open_target,
     plain,
@@ -85,7 +87,7 @@ class Client:
 
     def set_schema(self, dataset_id: Id, schema: Any) -> DatasetBody:
         """The first one releases the imports that wait for it. Another one brings the records there are under it: the
-        answer has a `migration_job_id`, to look at with `migration`.
+        answer has a `migration_job_id`, to look at with `migration`. Raises `MigrationUnknown` where that was lost.
         """
         return self._run(client_calls.set_schema(dataset_id, schema))
 
@@ -108,7 +110,8 @@ class Client:
         """Import a path, a binary file object, a pandas or Polars DataFrame, or an Arrow table.
 
         With `wait`, returns when the import has ended, whatever its status: look at it. Raises `ImportUnfinished`
-        after `timeout_seconds`; the import itself goes on.
+        after `timeout_seconds`; the import itself goes on. Raises `SourceChanged` where the file is written to
+        meanwhile: the import is cancelled.
         """
         with open_source(source, filename=filename) as upload:
             target = self._run(client_calls.start_upload(dataset_id, upload.filename))
@@ -200,8 +203,8 @@ class Client:
         return frame
 
     def to_pandas(self, dataset_id: Id) -> "pd.DataFrame":
-        frame: pd.DataFrame = plain(self.to_arrow(dataset_id)).to_pandas()
-        return frame
+        """Integers are `Int64` and booleans `boolean`, which hold missing values without altering the others."""
+        return in_pandas(self.to_arrow(dataset_id))
 
     def _pages(self, kind: type[Body], path: str) -> Iterator[Body]:
         cursor = None
@@ -218,7 +221,7 @@ class Client:
             while True:
                 try:
                     answer = self._make(call)
-                except ApiError as error:
+                except CALL_FAULTS as error:
                     call = calls.throw(error)
                 else:
                     call = calls.send(answer)
@@ -231,8 +234,9 @@ class Client:
         with reachable(self._http):
             while True:
                 try:
-                    response = self._http.request(content=_content_of(call), **request_of(call, self._token))
-                    answer = answer_of(response, response.content)
+                    response = self._http.request(content=_content_of(call, patience), **request_of(call, self._token))
+                    lost = patience.has_lost_an_answer
+                    answer = answer_of(response, response.content, follows_lost_answer=lost)
                     raise_for_answer(answer)
                     return answer
                 except (httpx.TransportError, ApiError) as error:
@@ -244,33 +248,34 @@ class Client:
 
     def _fetch(self, call: Call, file: IO[bytes]) -> None:
         """An answer's body into a file; where it is cut off, once more from the start."""
-        start = file.tell() if file.seekable() else 0
-        patience = Patience(attempts_into(file, call))
+        landing = Landing(file)
+        patience = Patience(call)
         with reachable(self._http):
             while True:
                 try:
                     with self._http.stream(**request_of(call, self._token)) as response:
                         if not is_file(response):
                             raise_for_answer(answer_of(response, response.read()))
-                        for block in _told(response.iter_bytes(), call.on_received):
-                            file.write(block)
+                        for block in _told(response.iter_bytes(), call.on_received, patience):
+                            landing.write(block)
                         return
                 except (httpx.TransportError, ApiError) as error:
                     pause = patience.pause_after(error)
-                    file.seek(start)
-                    file.truncate()
+                    if not landing.is_cleared():
+                        raise
                     time.sleep(pause)
 
 
-def _content_of(call: Call) -> Iterator[bytes] | None:
-    return None if call.content is None else _told(call.content(), call.on_sent)
+def _content_of(call: Call, patience: Patience) -> Iterator[bytes] | None:
+    return None if call.content is None else _told(call.content(), call.on_sent, patience)
 
 
-def _told(blocks: Iterator[bytes], tell: OnBytes | None) -> Iterator[bytes]:
+def _told(blocks: Iterator[bytes], tell: OnBytes | None, patience: Patience) -> Iterator[bytes]:
     """The blocks; of each it is told when it is done with."""
     done = 0
     for block in blocks:
         yield block
         done += len(block)
+        patience.has_moved = True
         if tell is not None:
             tell(done)

@@ -12,13 +12,15 @@ import httpx
 
 from assay import client_calls
 from assay.client import Target
-from assay.client_calls import Answer, ApiError, Body, Call, Calls, Id, OnBytes, OnProgress, raise_for_answer
+from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
+from assay.client_faults import CALL_FAULTS, ApiError, Id
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
 from assay.client_transport import (
+    Landing,
     answer_of,
-    attempts_into,
+    in_pandas,
     is_file,
     open_target,
     plain,
@@ -179,7 +181,7 @@ class AsyncClient:
             while True:
                 try:
                     answer = await self._make(call)
-                except ApiError as error:
+                except CALL_FAULTS as error:
                     call = calls.throw(error)
                 else:
                     call = calls.send(answer)
@@ -192,8 +194,11 @@ class AsyncClient:
         with reachable(self._http):
             while True:
                 try:
-                    response = await self._http.request(content=_content_of(call), **request_of(call, self._token))
-                    answer = answer_of(response, response.content)
+                    response = await self._http.request(
+                        content=_content_of(call, patience), **request_of(call, self._token)
+                    )
+                    lost = patience.has_lost_an_answer
+                    answer = answer_of(response, response.content, follows_lost_answer=lost)
                     raise_for_answer(answer)
                     return answer
                 except (httpx.TransportError, ApiError) as error:
@@ -220,8 +225,8 @@ class AsyncClient:
         return frame
 
     async def to_pandas(self, dataset_id: Id) -> "pd.DataFrame":
-        frame: pd.DataFrame = plain(await self.to_arrow(dataset_id)).to_pandas()
-        return frame
+        """Integers are `Int64` and booleans `boolean`, which hold missing values without altering the others."""
+        return in_pandas(await self.to_arrow(dataset_id))
 
     async def _download(self, call: Call, target: Target) -> None:
         with open_target(target) as file:
@@ -229,8 +234,8 @@ class AsyncClient:
 
     async def _fetch(self, call: Call, file: IO[bytes]) -> None:
         """An answer's body into a file; where it is cut off, once more from the start."""
-        start = file.tell() if file.seekable() else 0
-        patience = Patience(attempts_into(file, call))
+        landing = Landing(file)
+        patience = Patience(call)
         with reachable(self._http):
             while True:
                 try:
@@ -239,27 +244,29 @@ class AsyncClient:
                             raise_for_answer(answer_of(response, await response.aread()))
                         done = 0
                         async for block in response.aiter_bytes():
-                            await asyncio.to_thread(file.write, block)
+                            await asyncio.to_thread(landing.write, block)
                             done += len(block)
+                            patience.has_moved = True
                             if call.on_received is not None:
                                 call.on_received(done)
                         return
                 except (httpx.TransportError, ApiError) as error:
                     pause = patience.pause_after(error)
-                    file.seek(start)
-                    file.truncate()
+                    if not landing.is_cleared():
+                        raise
                     await asyncio.sleep(pause)
 
 
-def _content_of(call: Call) -> AsyncIterator[bytes] | None:
-    return None if call.content is None else _told(call.content(), call)
+def _content_of(call: Call, patience: Patience) -> AsyncIterator[bytes] | None:
+    return None if call.content is None else _told(call.content(), call, patience)
 
 
-async def _told(blocks: Iterator[bytes], call: Call) -> AsyncIterator[bytes]:
+async def _told(blocks: Iterator[bytes], call: Call, patience: Patience) -> AsyncIterator[bytes]:
     """The blocks, read in a thread, so that a slow disk doesn't stop the event loop."""
     done = 0
     while (block := await asyncio.to_thread(next, blocks, None)) is not None:
         yield block
         done += len(block)
+        patience.has_moved = True
         if call.on_sent is not None:
             call.on_sent(done)

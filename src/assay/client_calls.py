@@ -9,13 +9,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from assay.client_faults import ApiError, Id, ImportUnfinished, MigrationUnknown, ServiceUnreachable, SourceChanged
+from assay.errors import ErrorCode
 from assay.wire import (
     AppendBody,
     DatapointBody,
@@ -34,6 +35,7 @@ from assay.wire import (
 BASE_PATH = "/api/v1/data-collection"
 SETTLED = {"complete", "partial", "failed", "pending_schema"}
 LONGEST_WAIT_SECONDS = 20.0
+ANSWER_SECONDS = 1.0
 WAITING_ATTEMPTS = 20  # who waits for an import waits for a service that is started again, too
 PAGE_SIZE = 1000
 STORE_FAULT = re.compile(rb"<Error>.*?<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
@@ -41,48 +43,6 @@ STORE_FAULT = re.compile(rb"<Error>.*?<Code>(.*?)</Code>.*?<Message>(.*?)</Messa
 Result = TypeVar("Result")
 Body = TypeVar("Body", DatapointBody, DatasetBody, ImportBody, ImportErrorBody, NulledValueBody)
 Model = TypeVar("Model", bound=BaseModel)
-Id = UUID | str
-
-
-class ApiError(Exception):
-    """The service refused a call: `status`, the stable `error_code`, what it said, and the request's id in its log.
-
-    `error_code` is 0 where the answer came from something else than the service: a proxy, or another server.
-    """
-
-    retry_after_seconds: float | None = None
-    # An earlier attempt at the same call was never answered, and may have been carried out.
-    follows_lost_answer: bool = False
-
-    def __init__(self, *, status: int, error_code: int, title: str, detail: Any, request_id: str | None) -> None:
-        code = f", error code {error_code}" if error_code else ""
-        request = f" [request {request_id}]" if request_id else ""
-        super().__init__(f"{title} ({status}{code}): {_sentence(detail)}{request}")
-        self.status = status
-        self.error_code = error_code
-        self.title = title
-        self.detail = detail
-        self.request_id = request_id
-
-    def __reduce__(self) -> Any:
-        """Comes back whole from another process: the default forgets what it was made of."""
-        names = ("status", "error_code", "title", "detail", "request_id")
-        return partial(ApiError, **{name: getattr(self, name) for name in names}), ()
-
-
-class ServiceUnreachable(Exception):
-    """No answer came, however often it was tried: the service is down, or the address is wrong."""
-
-
-class ImportUnfinished(Exception):
-    """Waiting took longer than was allowed; the import goes on. `job` is how it stood."""
-
-    def __init__(self, job: ImportBody) -> None:
-        super().__init__(job)
-        self.job = job
-
-    def __str__(self) -> str:
-        return f"The import {self.job.import_id} is still {self.job.status}; it goes on without this client."
 
 
 @dataclass(frozen=True)
@@ -109,6 +69,8 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
     server: str
+    # As of `ApiError`.
+    follows_lost_answer: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +78,8 @@ class Call:
     """One request. `path` is below the API's base path, or a whole URL, which is called without the token.
 
     A call that is not `is_repeatable` is repeated only where it surely was never received. `on_sent` is told how many
-    bytes of the content are sent, and `on_received` how many of an answer that is written to a file have come.
+    bytes of the content are sent, and `on_received` how many of an answer that is written to a file have come. After
+    `deadline`, on the monotonic clock, nobody waits for an answer, nor to try again.
     """
 
     method: str
@@ -128,6 +91,7 @@ class Call:
     is_repeatable: bool = True
     timeout_seconds: float = 60.0
     attempts: int = 5
+    deadline: float | None = None
     on_sent: Callable[[int], None] | None = None
     on_received: Callable[[int], None] | None = None
 
@@ -223,8 +187,19 @@ def dataset_status(dataset_id: Id) -> Calls[str]:
 
 
 def set_schema(dataset_id: Id, schema: Any) -> Calls[DatasetBody]:
-    answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema_json(schema)})
-    return body_of(DatasetBody, answer)
+    """The repeat of a call whose answer was lost finds the schema as it is given, or its migration at work, and is not
+    told which migration that was. Raises `MigrationUnknown` then, unless there are no records.
+    """
+    try:
+        answer = yield Call("PATCH", f"/datasets/{dataset_id}", json={"schema": schema_json(schema)})
+    except ApiError as error:
+        if error.error_code == ErrorCode.DATASET_BUSY and error.follows_lost_answer:
+            raise MigrationUnknown(dataset_id) from error
+        raise
+    changed = body_of(DatasetBody, answer)
+    if answer.follows_lost_answer and changed.migration_job_id is None and changed.total_datapoint_count:
+        raise MigrationUnknown(dataset_id)
+    return changed
 
 
 def delete_dataset(dataset_id: Id) -> Calls[None]:
@@ -247,10 +222,13 @@ def append(dataset_id: Id, body: bytes) -> Calls[AppendBody]:
     return body_of(AppendBody, answer)
 
 
-def get_import(dataset_id: Id, import_id: Id, *, wait_seconds: float = 0, attempts: int = 5) -> Calls[ImportBody]:
+def get_import(
+    dataset_id: Id, import_id: Id, *, wait_seconds: float = 0, attempts: int = 5, deadline: float | None = None
+) -> Calls[ImportBody]:
     path = f"/datasets/{dataset_id}/imports/{import_id}"
     params = {"wait": wait_seconds} if wait_seconds else None
-    answer = yield Call("GET", path, params=params, timeout_seconds=wait_seconds + 30, attempts=attempts)
+    timeout = wait_seconds + 30
+    answer = yield Call("GET", path, params=params, timeout_seconds=timeout, attempts=attempts, deadline=deadline)
     return body_of(ImportBody, answer)
 
 
@@ -285,6 +263,15 @@ def put_upload(target: UploadUrlBody, upload: Upload, *, progress: OnProgress | 
     except ApiError as error:
         if error.status != 409 or not error.follows_lost_answer:
             raise
+    except SourceChanged:
+        try:
+            yield from cancel_import(target.dataset_id, target.import_id)
+        except ApiError as error:
+            if error.error_code == ErrorCode.ALREADY_ENDED:
+                return  # An attempt before this one had come through, with the file as it was then.
+        except ServiceUnreachable:
+            pass  # It ends by itself: what has not arrived whole is not imported.
+        raise
 
 
 def wait_for_import(
@@ -296,12 +283,26 @@ def wait_for_import(
     size_bytes: int,
     progress: OnProgress | None,
 ) -> Calls[ImportBody]:
-    """Until the import has ended, or waits for a schema. Raises `ImportUnfinished` after `timeout_seconds`."""
+    """Until the import has ended, or waits for a schema.
+
+    After `timeout_seconds` raises `ImportUnfinished`, or what went wrong if not one answer has come by then.
+    """
     deadline = None if timeout_seconds is None else clock() + timeout_seconds
     longest = LONGEST_WAIT_SECONDS if progress is None else 0.5
+    job: ImportBody | None = None
     while True:
         left = longest if deadline is None else max(0.0, min(longest, deadline - clock()))
-        job = yield from get_import(dataset_id, import_id, wait_seconds=left, attempts=WAITING_ATTEMPTS)
+        # With a deadline it is looked first, so that there is a job to tell of at the end.
+        wait = 0.0 if job is None and deadline is not None else left
+        # An answer that is due at the deadline may take a moment to come.
+        until = None if deadline is None else deadline + ANSWER_SECONDS
+        calls = get_import(dataset_id, import_id, wait_seconds=wait, attempts=WAITING_ATTEMPTS, deadline=until)
+        try:
+            job = yield from calls
+        except (ApiError, ServiceUnreachable) as error:
+            if job is None or deadline is None or clock() < deadline:
+                raise
+            raise ImportUnfinished(job) from error
         if progress is not None and job.processed_offset is not None:
             progress(Progress(job.import_id, "processing", job.processed_offset, max(size_bytes, job.processed_offset)))
         if job.status in SETTLED:
@@ -317,9 +318,3 @@ def export(dataset_id: Id, format: str, *, progress: OnBytes | None = None) -> C
 def get_page(kind: type[Body], path: str, cursor: str | None) -> Calls[Page[Body]]:
     params = {"limit": PAGE_SIZE} | ({} if cursor is None else {"cursor": cursor})
     return body_of(Page[kind], (yield Call("GET", path, params=params)))  # type: ignore[valid-type]
-
-
-def _sentence(detail: Any) -> str:
-    if isinstance(detail, dict):
-        return "; ".join(f"{field}: {text}" for field, texts in detail.items() for text in texts)
-    return "; ".join(detail) if isinstance(detail, list) else str(detail)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from assay.client_calls import Upload
-from assay.client_tables import write_lines
+from assay.client_faults import SourceChanged
+from assay.client_tables import require_table, write_lines
 
 Source = Any
 """A path, a binary file object, a pandas or Polars DataFrame, or an Arrow table."""
@@ -20,7 +21,8 @@ BLOCK_BYTES = 1024 * 1024
 def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
     """The source as an upload. `filename` must end in .csv or .jsonl; tables are sent as JSON Lines.
 
-    Raises `TypeError` for what can't be imported, `OSError` for a path that can't be read.
+    Raises `TypeError` for what can't be imported, `OSError` for a path that can't be read; reading the upload raises
+    `SourceChanged`.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -34,6 +36,7 @@ def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
         with _seekable(source) as file:
             yield _of_file(file, name)
     else:
+        require_table(source)
         name = filename or "table.jsonl"
         if not name.lower().endswith(".jsonl"):
             raise ValueError(f"A table is sent as JSON Lines: its filename must end in .jsonl, and {name!r} does not.")
@@ -44,13 +47,31 @@ def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
 
 def _of_file(file: IO[bytes], filename: str) -> Upload:
     size = file.seek(0, os.SEEK_END)
+    before = _state_of(file)
 
     def read() -> Iterator[bytes]:
+        """As much as there was at first. The last block is given once it is sure that the file is still the same, so
+        that what receives a torn file misses its end.
+        """
         file.seek(0)
-        while block := file.read(BLOCK_BYTES):
+        left = size
+        while left:
+            block = file.read(min(left, BLOCK_BYTES))
+            left -= len(block)
+            if not block or (left == 0 and _state_of(file) != before):
+                raise SourceChanged(filename)
             yield block
 
     return Upload(filename=filename, size_bytes=size, read=read)
+
+
+def _state_of(file: IO[bytes]) -> tuple[int, ...]:
+    """What becomes another when the file is written to."""
+    try:
+        status = os.fstat(file.fileno())
+    except (AttributeError, OSError):  # no file of the system's, such as a buffer
+        return (file.seek(0, os.SEEK_END),)
+    return status.st_size, status.st_mtime_ns
 
 
 @contextmanager

@@ -1,16 +1,20 @@
 """DataFrames, Arrow tables and lists of records as JSON Lines, as an import takes them.
 
-What JSON can't say is settled here, in lists and dicts too: NaN is absence, as null is; a time without a zone is taken
-for UTC; an infinity becomes a text, so that it is rejected or kept, never lost; bytes are refused.
+What JSON can't say is settled here, in lists and dicts too: NaN is absence, as null is; a whole float is written as an
+integer is; a time without a zone is taken for UTC; an infinity becomes a text, so that it is rejected or kept, never
+lost; bytes are refused.
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import IO, Any
 
 BATCH_ROWS = 8192
+EXACT_BELOW = 2**53
+BYTES = bytes | bytearray | memoryview
 
 
 def write_lines(source: Any, file: IO[bytes]) -> None:
@@ -22,18 +26,46 @@ def write_lines(source: Any, file: IO[bytes]) -> None:
 
     encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain_value).encode
     for rows in _batches(source):
-        lines = [
-            encode({key: told for key, value in row.items() if (told := _told(value)) is not None}) for row in rows
-        ]
-        file.write(b"\n".join([*lines, b""]))
+        file.write(b"".join(encode(_record(row)) + b"\n" for row in rows))
+
+
+def require_table(source: Any) -> None:
+    """Raises `TypeError` for what is no table."""
+    is_pandas = type(source).__module__.startswith("pandas") and hasattr(source, "columns")
+    if not is_pandas and not (hasattr(source, "__arrow_c_stream__") and hasattr(source, "schema")):
+        raise TypeError(
+            f"Can't import a {type(source).__name__}: give a path, a binary file object such as io.BytesIO(data), "
+            "a pandas or Polars DataFrame, or an Arrow table."
+        )
 
 
 def append_lines(records: list[dict[str, Any]]) -> bytes:
-    """Records as the body of an append."""
+    """Records as the body of an append, told as a table's rows are: the same record is the same by both ways.
+
+    Raises `TypeError` for what is no dict, and for what can't be sent.
+    """
     import msgspec
 
     encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain_value).encode
-    return b"".join(encode({key: _told(value) for key, value in record.items()}) + b"\n" for record in records)
+    lines = []
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise TypeError(f"Record {number} is a {type(record).__name__}: give a list of dicts.")
+        lines.append(encode(_record(record)) + b"\n")
+    return b"".join(lines)
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    record = {}
+    for key, value in row.items():
+        try:
+            told = _told(value)
+        except _BytesInside:
+            message = f"Field {key!r} holds bytes, which JSON has no form for: make them a text first."
+            raise TypeError(message) from None
+        if told is not None:
+            record[key] = told
+    return record
 
 
 def _told(value: Any) -> Any:
@@ -44,10 +76,40 @@ def _told(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_told(inner) for inner in value]
     if isinstance(value, float):
-        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+        return _number(value) if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, Decimal):
         return value if value.is_finite() else None if value.is_nan() else str(value)
-    return _moment(value) if isinstance(value, datetime) else value
+    if isinstance(value, BYTES):
+        raise _BytesInside
+    if _is_missing(value):
+        return None
+    if isinstance(value, datetime):
+        return _moment(value)
+    return _told(_of_numpy(value)) if hasattr(value, "tolist") else value
+
+
+class _BytesInside(Exception):
+    """Somewhere in a field's value, which is to be named."""
+
+
+def _of_numpy(value: Any) -> Any:
+    """What a scalar or an array is in Python: NumPy makes an integer of a time in nanoseconds, which is none."""
+    is_finer = str(getattr(value, "dtype", "")) == "datetime64[ns]"
+    return (value.astype("datetime64[us]") if is_finer else value).tolist()
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is pandas' NA or NaT, of which there is one each. Who has one of them has loaded pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
+
+
+def _number(value: float) -> float | int:
+    """A whole one as an integer is spelled: pandas makes floats of a column's integers where a value is missing, and a
+    record that says 1.0 is another than one that says 1. Zero keeps its sign, and large ones their own form.
+    """
+    is_whole = value.is_integer() and abs(value) < EXACT_BELOW
+    return int(value) if is_whole and (value or math.copysign(1, value) > 0) else value
 
 
 def _moment(value: datetime) -> datetime:
@@ -61,7 +123,8 @@ def _moment(value: datetime) -> datetime:
 def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
     import pyarrow as pa
 
-    if type(source).__module__.startswith("pandas") and hasattr(source, "columns"):
+    require_table(source)
+    if type(source).__module__.startswith("pandas"):
         _refuse_repeated([str(name) for name in source.columns])
         try:
             table = pa.Table.from_pandas(source, preserve_index=False)
@@ -69,15 +132,8 @@ def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
             # Numbers and texts in one column, or numbers of more than 64 bits: the import tells which are wrong.
             yield from _mixed_rows(source)
             return
-    elif isinstance(source, pa.Table):
-        table = source
-    elif hasattr(source, "__arrow_c_stream__") and hasattr(source, "schema"):
-        table = pa.table(source)
     else:
-        raise TypeError(
-            f"Can't import a {type(source).__name__}: give a path, a binary file object, "
-            "a pandas or Polars DataFrame, or an Arrow table."
-        )
+        table = source if isinstance(source, pa.Table) else pa.table(source)
     for batch in _sendable(table).to_batches(max_chunksize=BATCH_ROWS):
         yield _rows(batch)
 
@@ -171,15 +227,15 @@ def _mixed_rows(frame: Any) -> Iterator[list[dict[str, Any]]]:
 def _values(column: Any, name: str) -> list[Any]:
     absent = column.isna()
     values = [None if gone else value for value, gone in zip(column.tolist(), absent.tolist(), strict=True)]
-    if any(isinstance(value, bytes | bytearray | memoryview) for value in values):
+    if any(isinstance(value, BYTES) for value in values):
         raise TypeError(f"Column {name!r} holds bytes, which JSON has no form for: make them a text first.")
     return values
 
 
 def _plain_value(value: Any) -> Any:
-    """What a library's own scalar or array is in Python."""
+    """What a library's own value is in Python."""
     if isinstance(value, datetime):  # pandas has a kind of its own
         return _moment(datetime.fromisoformat(value.isoformat(timespec="microseconds")))
-    if hasattr(value, "tolist"):
-        return _told(value.tolist())
+    if isinstance(value, str):  # NumPy has a kind of its own
+        return str(value)
     raise TypeError(f"Can't send a {type(value).__name__}: make it a number, a text, a list or a dict first.")

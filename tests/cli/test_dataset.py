@@ -5,11 +5,13 @@ import io
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from click.testing import CliRunner
 
-from assay import Client
+from assay import Client, MigrationUnknown
+from assay.cli import main
 from cli.commands import on_terminal, run
 from services.callers import AGES, ages_csv
 from services.serving import TOKEN, address_of
@@ -145,6 +147,44 @@ def test_another_schema_tells_what_the_records_lost(service: dict[str, str], cli
     assert "name" not in client.dataset(dataset.id).schema.fields
     assert run("dataset", "schema", dataset.id, wider, **service).returncode == 0
     assert [point.data["age"] for point in client.datapoints(dataset.id)] == ["1", "old", "3"]
+
+
+def test_schema_that_drops_fields_of_records_names_them_and_is_not_set_unasked(
+    service: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    both = {"fields": {"age": {"type": "text"}, "home town": {"type": "text"}, "name": {"type": "text"}}}
+    dataset = client.create_dataset(f"dropped {uuid4()}", schema=both)
+    fewer = tmp_path / "fewer.json"
+    fewer.write_text('{"fields": {"age": {"type": "text"}}}')
+    assert run("dataset", "schema", dataset.id, fewer, **service).returncode == 0  # there are no records
+    client.set_schema(dataset.id, both)
+    client.import_file(dataset.id, io.BytesIO(b"age,home town,name\n1,Bonn,Ann\n"), filename="a.csv")
+    refused = run("dataset", "schema", dataset.id, fewer, **service)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.splitlines() == [
+        "Fields that the new schema has not: home town, name.",
+        "assay: The schema is as it was: there is nobody to ask. --yes sets it without asking.",
+    ]
+    assert list(client.dataset(dataset.id).schema.fields) == ["age", "home town", "name"]
+    ran = run("dataset", "schema", dataset.id, fewer, "--yes", **service)
+    assert (ran.returncode, ran.stderr) == (0, "Fields that the new schema has not: home town, name.\n")
+    assert "Gone from the dataset until a schema has them again: the values of home town, name.\n" in ran.stdout
+    assert [point.data for point in client.datapoints(dataset.id)] == [{"age": "1"}]
+
+
+def test_schema_whose_answer_was_lost_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, service: dict[str, str], client: Client, schema: Path
+) -> None:
+    def lose(_: Client, dataset_id: UUID, schema: Any) -> None:
+        raise MigrationUnknown(dataset_id)
+
+    dataset = client.create_dataset(f"lost {uuid4()}")
+    monkeypatch.setattr(Client, "set_schema", lose)
+    monkeypatch.setenv("ASSAY_TOKEN", TOKEN)
+    words = ["dataset", "schema", str(dataset.id), str(schema), "--yes", "--base-url", service["ASSAY_URL"]]
+    ran = CliRunner().invoke(main, words)
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert "lost values under it is not known" in ran.stderr
 
 
 def test_errors_are_tabs_in_a_pipe_a_table_on_a_terminal_and_one_list_in_json(

@@ -229,3 +229,17 @@ def test_import_that_has_not_ended_can_be_cancelled(service: dict[str, str], cli
     assert (again.returncode, again.stdout) == (2, "")
     assert "has ended" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_file_that_is_written_to_meanwhile_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, service: dict[str, str], client: Client, folder: Path
+) -> None:
+    monkeypatch.setenv("ASSAY_TOKEN", TOKEN)
+    states = iter([(8, 1), (8, 2)])
+    monkeypatch.setattr("assay.client_sources._state_of", lambda file: next(states))
+    dataset = client.create_dataset(f"written to {uuid4()}", schema=AGES)
+    words = ["import", str(folder / "good.csv"), "--dataset", dataset.name, "--base-url", service["ASSAY_URL"]]
+    ran = CliRunner().invoke(main, words)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("assay: The file good.csv changed while it was read, and nothing of it is imported")
+    assert [job.status for job in client.imports(dataset.id)] == ["failed"]

@@ -1,6 +1,7 @@
 """What is tried again and what is not, how long, and that nobody is told who has not asked."""
 
 import io
+import pickle
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from assay import ApiError, Client, ServiceUnreachable
+from assay import ApiError, Client, ImportUnfinished, MigrationUnknown, ServiceUnreachable
 from assay.client_calls import Call
 from assay.client_retries import MOST_SECONDS, Patience
 from client.faulty import DATASET, IMPORT, CutOff, Faulty, dataset_body, import_body, offer, ok, refusal
@@ -91,6 +92,8 @@ def test_retry_after_that_is_too_long_or_a_date_does_no_harm(kind: Any, pauses: 
     with client, pytest.raises(ApiError) as caught:
         client.dataset(DATASET)
     assert caught.value.retry_after_seconds == 3600
+    assert str(caught.value).endswith("It asks for 3,600 seconds until it is called again.")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert len(faulty.requests) == 1
     past, odd = refusal(503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"), refusal(503, Retry_After="soon")
     client, _ = client_of(kind, past, odd, ok(dataset_body()))
@@ -119,12 +122,81 @@ def test_no_attempt_begins_after_the_longest_time() -> None:
     assert MOST_SECONDS - 5 <= now <= MOST_SECONDS
 
 
+def test_upload_or_download_that_was_cut_late_is_made_again(
+    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """The minute is for failing: one of an hour's transfer goes by before it."""
+    now = 0.0
+    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now})
+
+    def cut_after_an_hour(request: httpx.Request) -> httpx.Response:
+        nonlocal now
+        now += 3600
+        if request.method == "PUT":
+            raise LOST
+        return httpx.Response(200, stream=CutOff())
+
+    client, _ = client_of(kind, ok(offer()), cut_after_an_hour, cut_after_an_hour, ok({}), ok(import_body()))
+    with client:
+        assert import_one(client).status == "complete"
+    client, _ = client_of(kind, cut_after_an_hour, lambda _: httpx.Response(200, content=b"whole"))
+    with client:
+        client.export(DATASET, tmp_path / "a.csv", format="csv")
+    assert (tmp_path / "a.csv").read_bytes() == b"whole"
+
+
+def test_service_that_hangs_or_moves_nothing_for_a_minute_is_given_up(
+    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now})
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        nonlocal now
+        now += 61
+        raise httpx.ReadTimeout("slow") if request.method == "PUT" else LOST
+
+    for answers, count in ([ok(offer()), fail], 2), ([fail], 1):
+        client, faulty = client_of(kind, *answers)
+        with client, pytest.raises(ServiceUnreachable):
+            import_one(client)
+        assert len(faulty.requests) == count
+
+
 def test_caller_who_waits_outlasts_a_restart(kind: Any, pauses: list[float]) -> None:
     begun = [ok(offer()), ok({}), ok(import_body("processing"))]
     client, _ = client_of(kind, *begun, *[REFUSED] * 10, refusal(503), ok(import_body()))
     with client:
         assert import_one(client).status == "complete"
     assert sum(pauses) > 10
+
+
+@pytest.mark.parametrize("fault", [LOST, refusal(503), refusal(429, Retry_After="20")])
+def test_waiting_ends_in_time_while_nothing_is_answered(kind: Any, fault: Any) -> None:
+    """With the job as it was seen last, if it was; in real time."""
+    for seen, told in (([ok(import_body("processing"))], ImportUnfinished), ([], (ApiError, ServiceUnreachable))):
+        client, _ = client_of(kind, *seen, fault)
+        begun = time.monotonic()
+        with client, pytest.raises(told) as caught:
+            client.wait_for_import(DATASET, IMPORT, timeout_seconds=0.2)
+        assert 0.2 <= time.monotonic() - begun < 2
+        assert not seen or caught.value.job.status == "processing"
+
+
+def test_no_request_of_who_waits_outlasts_the_deadline(kind: Any) -> None:
+    client, faulty = client_of(kind, ok(import_body("processing")), ok(import_body("queued")))
+    with client, pytest.raises(ImportUnfinished) as caught:
+        client.wait_for_import(DATASET, IMPORT, timeout_seconds=0.1)
+    assert caught.value.job.status == "queued"
+    for request in faulty.requests:
+        assert 0 < request.extensions["timeout"]["read"] <= 1.1
+        assert 0 < request.extensions["timeout"]["connect"] <= 1.1
+
+
+def test_refusal_while_waiting_is_told_at_once(kind: Any) -> None:
+    client, _ = client_of(kind, ok(import_body("processing")), refusal(404, code=1202))
+    with client, pytest.raises(ApiError):
+        client.wait_for_import(DATASET, IMPORT, timeout_seconds=60)
 
 
 def test_cut_upload_is_sent_again_whole_and_409_then_says_it_had_arrived(kind: Any, pauses: list[float]) -> None:
@@ -152,6 +224,42 @@ def test_deletion_whose_answer_was_lost_is_done_when_nothing_is_there(kind: Any,
         client.delete_dataset(DATASET)
 
 
+def test_schema_whose_answer_was_lost_may_have_cost_values(kind: Any, pauses: list[float]) -> None:
+    with_records = ok(dataset_body() | {"total_datapoint_count": 3})
+    for answer in (with_records, refusal(409, code=1305)):
+        for fault in (LOST, refusal(503)):
+            client, _ = client_of(kind, fault, answer)
+            with client, pytest.raises(MigrationUnknown, match="lost values under it is not known") as caught:
+                client.set_schema(DATASET, {"fields": {}})
+            assert caught.value.dataset_id == DATASET
+
+
+def test_schema_is_set_without_a_doubt_where_none_is(kind: Any, pauses: list[float]) -> None:
+    with_records = dataset_body() | {"total_datapoint_count": 3}
+    named = with_records | {"migration_job_id": str(IMPORT)}
+    for answers in ([with_records], [REFUSED, with_records], [refusal(429), with_records], [LOST, named]):
+        client, _ = client_of(kind, *[ok(answer) if isinstance(answer, dict) else answer for answer in answers])
+        with client:
+            assert client.set_schema(DATASET, {"fields": {}}).total_datapoint_count == 3
+    client, _ = client_of(kind, LOST, ok(dataset_body()))
+    with client:
+        assert client.set_schema(DATASET, {"fields": {}}).migration_job_id is None
+    client, _ = client_of(kind, refusal(409, code=1305))
+    with client, pytest.raises(ApiError):
+        client.set_schema(DATASET, {"fields": {}})
+
+
+def test_file_that_changes_after_an_attempt_came_through_is_imported_as_it_was(
+    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter([(6, 1), (6, 1), (6, 2)])
+    monkeypatch.setattr("assay.client_sources._state_of", lambda file: next(states))
+    client, faulty = client_of(kind, ok(offer()), LOST, refusal(409, code=1301), ok(import_body()))
+    with client:
+        assert import_one(client).status == "complete"
+    assert faulty.paths()[2].endswith("/cancel")
+
+
 def test_download_that_is_cut_off_begins_again(kind: Any, pauses: list[float], tmp_path: Any) -> None:
     def whole(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=b"whole")
@@ -164,6 +272,23 @@ def test_download_that_is_cut_off_begins_again(kind: Any, pauses: list[float], t
     with client, pytest.raises(ServiceUnreachable, match="without sending complete"):
         client.download_rejected(DATASET, IMPORT, tmp_path / "cut.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["rejected.csv"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "was_reached", "told"),
+    [
+        (REFUSED, False, r"^No answer from http://assay\.test: .*refused\. Is the service running there\?$"),
+        (LOST, True, r"^The connection to http://assay\.test was cut before .*: connection reset\.$"),
+        (httpx.ReadTimeout("slow"), True, r"^No answer from http://assay\.test in time: slow\."),
+    ],
+)
+def test_what_is_told_of_no_answer_is_true(
+    kind: Any, pauses: list[float], fault: Exception, was_reached: bool, told: str
+) -> None:
+    client, _ = client_of(kind, fault)
+    with client, pytest.raises(ServiceUnreachable, match=told) as caught:
+        client.dataset(DATASET)
+    assert caught.value.was_reached is was_reached
 
 
 def test_service_that_comes_up_meanwhile_is_reached(kind: Any) -> None:

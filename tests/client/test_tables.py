@@ -87,6 +87,26 @@ def test_accepted_records_are_the_same_in_every_library(client: Any, name: str) 
     assert [str(point.id) for point in client.datapoints(dataset.id)] == in_polars["datapoint_id"].to_list()
 
 
+def test_integers_and_booleans_in_pandas_are_not_altered_by_a_missing_value(client: Any, name: str) -> None:
+    """A float has 53 bits for a number's digits."""
+    schema = {"fields": {"id": {"type": "integer"}, "full": {"type": "integer"}, "ok": {"type": "boolean"}}}
+    dataset = client.create_dataset(name, schema=schema)
+    values = {"id": [2**53 + 1, None, -(2**63)], "full": [1, 2, 3], "ok": [True, False, None]}
+    client.import_file(dataset.id, pl.DataFrame(values))
+    frame = client.to_pandas(dataset.id)
+    assert frame["id"].dropna().tolist() == [2**53 + 1, -(2**63)]
+    assert [str(frame[key].dtype) for key in ("id", "full", "ok", "record_index")] == [
+        "Int64",
+        "Int64",
+        "boolean",
+        "Int64",
+    ]
+    again = client.create_dataset(f"{name} again", schema=schema)
+    client.import_file(again.id, frame[list(values)])
+    back = client.to_arrow(again.id)
+    assert {key: back.column(key).to_pylist() for key in values} == values
+
+
 def test_time_without_a_zone_is_taken_for_utc_and_one_with_keeps_its_moment() -> None:
     naive, zoned = datetime(2026, 1, 1, 12), datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
     table = pa.table({"naive": [naive], "list": [[naive]], "struct": [{"at": naive}], "zoned": [zoned]})
@@ -161,6 +181,35 @@ def test_number_of_more_than_64_bits_goes_on_its_way() -> None:
     assert lines_of(pd.DataFrame({"a": [2**70, 1], "b": [None, 2]})) == [{"a": 2**70}, {"a": 1, "b": 2}]
 
 
+def test_whole_float_is_written_as_an_integer_is() -> None:
+    values = [1.0, 0.5, 0.0, -0.0, -(2.0**53 - 1), 2.0**53, 1e300]
+    texts = b"1 0.5 0 -0.0 -9007199254740991 9007199254740992.0 1e300".split()
+    wanted = b"".join(b'{"a":%s}\n' % text for text in texts)
+    for source in (pa.table({"a": values}), pl.DataFrame({"a": values}), pd.DataFrame({"a": values})):
+        file = io.BytesIO()
+        write_lines(source, file)
+        assert file.getvalue() == wanted
+    assert append_lines([{"a": value} for value in values]) == wanted
+    assert append_lines([{"a": [1.0, {"b": np.float64(2)}]}]) == b'{"a":[1,{"b":2}]}\n'
+
+
+@pytest.mark.parametrize("type_name", ["integer", "number"])
+def test_records_are_the_same_whichever_way_they_come(client: Any, name: str, type_name: str) -> None:
+    """One NaN makes floats of pandas' integers; a missing key, a null and a NaN are one thing."""
+    schema = {"fields": {"name": {"type": "text"}, "age": {"type": type_name, "required": False}}}
+    dataset = client.create_dataset(name, schema=schema)
+    rows = [{"name": "a", "age": 1}, {"name": "b", "age": 2}]
+    more = [*rows, {"name": "c", "age": None}]
+    assert client.import_file(dataset.id, pd.DataFrame(rows)).accepted_count == 2
+    job = client.import_file(dataset.id, pd.DataFrame(more))
+    assert (job.accepted_count, job.duplicate_count) == (3, 2)
+    for source in (pl.DataFrame(more), pa.Table.from_pylist(more)):
+        assert client.import_file(dataset.id, source).duplicate_count == 3
+    for records in (more, pd.DataFrame(more).to_dict("records"), [*rows, {"name": "c"}]):
+        assert client.append(dataset.id, records).accepted == len(records)
+    assert client.dataset(dataset.id).total_datapoint_count == 3
+
+
 def test_infinity_is_rejected_with_its_reason(sync_client: Client, name: str) -> None:
     dataset = sync_client.create_dataset(name, schema={"fields": {"a": {"type": "number"}}})
     job = sync_client.import_file(dataset.id, pl.DataFrame({"a": [1.0, float("inf")]}))
@@ -185,6 +234,46 @@ def test_column_of_mixed_values_is_judged_record_by_record(sync_client: Client, 
     assert sync_client.to_arrow(dataset.id).column("age").to_pylist() == [30, 2]
 
 
+def test_missing_values_and_scalars_of_other_libraries_are_told_as_python_s() -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-01", None]), "n": pd.array([1, None], dtype="Int64")})
+    assert append_lines(frame.to_dict("records")) == b'{"at":"2026-01-01T00:00:00Z","n":1}\n{}\n'
+    assert lines_of(frame) == [{"at": "2026-01-01T00:00:00Z", "n": 1}, {}]
+    missing = [None, math.nan, pd.NA, pd.NaT, np.float32("nan"), np.datetime64("NaT"), Decimal("NaN")]
+    assert append_lines([{"a": value} for value in missing]) == b"{}\n" * len(missing)
+    assert json.loads(append_lines([{"a": missing}])) == {"a": [None] * len(missing)}
+    moment = np.datetime64("2026-01-01T00:00:00.000001999")
+    scalars = [np.int64(3), np.bool_(True), np.str_("x"), moment, np.array([moment])]
+    assert json.loads(append_lines([{"a": scalars}]))["a"] == [
+        3,
+        True,
+        "x",
+        "2026-01-01T00:00:00.000001Z",
+        ["2026-01-01T00:00:00.000001Z"],
+    ]
+
+
+@pytest.mark.parametrize("value", [b"x", bytearray(b"x"), memoryview(b"x"), np.bytes_(b"x"), [b"x"], {"in": (b"x",)}])
+def test_bytes_are_refused_wherever_they_stand(value: Any) -> None:
+    with pytest.raises(TypeError, match="Field 'a' holds bytes"):
+        append_lines([{"b": 1, "a": value}])
+    with pytest.raises(TypeError, match="'a' holds bytes"):
+        lines_of(pd.DataFrame({"a": [value, 1]}))
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        (["a"], "Record 1 is a str"),
+        ([{"a": 1}, None], "Record 2 is a NoneType"),
+        (pd.DataFrame({"a": [1]}), "Record 1 is a str: give a list of dicts"),
+        ({"a": 1}, "Record 1 is a str: give a list of dicts"),
+    ],
+)
+def test_append_of_what_are_no_records_is_a_clear_type_error(client: Any, records: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        client.append("00000000-0000-7000-8000-000000000000", records)
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
@@ -207,12 +296,13 @@ def test_column_of_mixed_values_is_judged_record_by_record(sync_client: Client, 
         (pl.LazyFrame({"a": [1]}), "Can't import a LazyFrame"),
         ([{"a": 1}], "Can't import a list"),
         (None, "Can't import a NoneType"),
+        (b"a\n1\n", r"Can't import a bytes: .* such as io\.BytesIO"),
         (io.StringIO("a\n1\n"), "binary mode"),
         (io.BytesIO(b"a\n1\n"), "filename="),
     ],
 )
 def test_what_can_not_be_sent_is_a_clear_type_error(sync_client: Client, source: Any, told: str) -> None:
-    more = {"filename": "a.csv"} if isinstance(source, io.StringIO) else {}
+    more = {"filename": "a.csv"} if isinstance(source, io.StringIO | bytes | list) else {}
     with pytest.raises(TypeError, match=told):
         sync_client.import_file("00000000-0000-7000-8000-000000000000", source, **more)
 
