@@ -46,3 +46,6 @@ def infer(file: Path, whole: bool) -> None:
     for field in proposal.refusals:
         counts = f"{field.refused:,} of {field.looked_at:,} values that were looked at would be rejected"
         say(f"assay: field '{field.key}' as {field.type}: {counts}", err=True)
+    for shortened in proposal.shortened:
+        counts = f"{shortened.count:,} of {shortened.looked_at:,} values look like 1.23457E+18"
+        say(f"assay: field '{shortened.key}': {counts}: a spreadsheet may have cut off digits of identifiers", err=True)

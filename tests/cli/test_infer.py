@@ -35,6 +35,14 @@ def test_values_that_the_schema_would_reject_are_counted_on_standard_error(tmp_p
     assert result.stderr == "assay: field 'age' as integer: 1 of 100 values that were looked at would be rejected\n"
 
 
+def test_identifiers_that_a_spreadsheet_shortened_are_told_on_standard_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"id\n" + b"1234567890123456789\n" * 59 + b"1.23457E+18\n")
+    result = CliRunner().invoke(main, ["infer", str(file)])
+    assert json.loads(result.stdout)["fields"]["id"]["type"] == "integer"
+    assert "field 'id': 1 of 60 values look like 1.23457E+18: a spreadsheet may have cut off digits" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"), [("a.csv", b"", "empty"), ("a.txt", b"a", ".csv"), ("b.csv", None, "read")]
 )

@@ -116,6 +116,41 @@ def test_what_takes_every_value_goes_before_what_takes_most(many, other, type_na
     assert found.refusals == ()
 
 
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "type_name"),
+    [
+        ([BIG, "1.5", *[BIG + 2] * 98], "integer"),
+        ([BIG, *["1.5"] * 3], "text"),
+        ([*["1.23457E+18"] * 4, *[BIG] * 56], "text"),
+        (["1.23457E+18", *[BIG] * 99], "integer"),
+        ([-BIG, "1.5"], "text"),
+        ([*["x"] * 600, *[BIG] * 9, *["1.5"] * 30_000], "text"),
+        ([2**53, 2**62, "1.5"], "number"),
+    ],
+)
+def test_integers_that_a_float_does_not_hold_make_no_number(cells, type_name):
+    """As numbers they would all be accepted, and some stored as others."""
+    data = "\n".join(["id", *map(str, cells)]).encode()
+    assert fields_of(data, format="csv", whole=True)["id"]["type"] == type_name
+    jsonl = "\n".join(f'{{"id": {cell}}}' for cell in cells if cell != "x").encode()
+    assert (fields_of(jsonl, whole=True)["id"]["type"] == "number") == (type_name == "number")
+
+
+def shortened_of(*cells):
+    found = proposal_of("\n".join(["id", *map(str, cells)]).encode(), format="csv")
+    return [(field.key, field.count, field.looked_at) for field in found.shortened]
+
+
+def test_identifiers_that_a_spreadsheet_shortened_are_told():
+    assert shortened_of("1.23457E+18", *[BIG] * 4) == [("id", 1, 5)]
+    assert shortened_of("1.2E+11", "2E+11") == [("id", 2, 2)]
+    assert shortened_of("1.2E+10", 123456789012) == []
+    assert shortened_of("6.022E+23", "0.5") == shortened_of("6.0221408E+23", BIG) == []
+
+
 def test_type_that_is_hardly_one_at_first_is_not_looked_for_on_and_on():
     values = [*["x"] * 1100, *[7] * 30_000]
     assert fields_of(lines(*({"v": value} for value in values)), whole=True)["v"]["type"] == "text"

@@ -38,6 +38,11 @@ IMAGE_WORDS = ("image", "img", "photo", "picture", "thumbnail", "avatar")
 
 # No number is written so, and one of more than 64 bits would lose digits as a float: both are identifiers.
 LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
+# From 2 ** 53 on a float holds only some of the integers, and a field of them becomes no `number`.
+LONG_INTEGER = re.compile(r"[+-]?[0-9]{16,19}")
+# What spreadsheets make of an integer of 12 digits or more: the digits that are not there are lost.
+SHORTENED = re.compile(r"-?[0-9](?:\.[0-9]{1,5})?E\+[0-9]{2}")
+SHORTENED_DIGITS = 12
 
 MAX_ENUM_VALUES = 20
 MAX_ENUM_CHARACTERS = 60
@@ -58,11 +63,21 @@ class Refusals:
 
 
 @dataclass(frozen=True)
+class Shortened:
+    """How many of a field's values look as if a spreadsheet had made them of longer integers."""
+
+    key: str
+    count: int
+    looked_at: int
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """A schema, and the fields of which it refuses values that were looked at."""
+    """A schema, the fields of which it refuses values that were looked at, and those whose identifiers seem damaged."""
 
     schema: DatasetSchema
     refusals: tuple[Refusals, ...]
+    shortened: tuple[Shortened, ...]
 
 
 def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> Proposal:
@@ -92,6 +107,8 @@ class _Seen:
     unfit: Counter[str] = field(default_factory=Counter)
     present: int = 0
     blank: int = 0
+    long_integers: int = 0
+    shortened: int = 0
     is_text: bool = True
     texts: dict[str, None] | None = field(default_factory=dict)
 
@@ -116,6 +133,10 @@ class _Seen:
         ):
             self.refused.pop("integer", None)
             self.refused.pop("number", None)
+        elif "number" not in refusals and LONG_INTEGER.fullmatch(text) and int(float(text)) != int(text):
+            self.refused.pop("number", None)
+        self.long_integers += len(text) >= SHORTENED_DIGITS and text.lstrip("-").isdigit()
+        self.shortened += bool(SHORTENED.fullmatch(text)) and int(text[-2:]) >= SHORTENED_DIGITS - 1
         # 5.0 is an integer by its value, but whoever writes it so measures something.
         self.unfit["integer"] += "integer" not in refusals and any(letter in text for letter in ".eE")
         self.unfit["image_url"] += "image_url" not in refusals and not _is_image(text)
@@ -147,6 +168,10 @@ class _Seen:
     def refusals(self, type_name: str) -> Refusals:
         refused = self.refused.get(type_name, 0) + (self.blank if type_name == GROUP else 0)
         return Refusals(self.key, type_name, refused, self.present)
+
+    def has_shortened(self) -> bool:
+        """A measure may be written so too, but hardly beside integers of that length, and not with five digits each."""
+        return self.shortened > 0 and (self.long_integers > 0 or self.shortened == self.present)
 
     def enum(self) -> list[str] | None:
         """The texts, if they are few and come again and again."""
@@ -205,6 +230,9 @@ class Inference:
         return Proposal(
             schema=parse_schema({"strict": all(are_required), "fields": fields}),
             refusals=tuple(each for each in refusals if each.refused),
+            shortened=tuple(
+                Shortened(seen.key, seen.shortened, seen.present) for seen in chosen if seen.has_shortened()
+            ),
         )
 
 
