@@ -287,12 +287,29 @@ def test_where_no_schema_can_be_told_the_reason_is(data, format, words):
         schema_of(data, format=format)
 
 
-def test_keys_that_can_name_no_field_and_more_than_a_schema_has_are_left_out():
+def left_out_of(data, **how):
+    return [(left.why.split()[-1], list(left.keys), left.is_all) for left in proposal_of(data, **how).left_out]
+
+
+def test_keys_that_can_name_no_field_and_more_than_a_schema_has_are_left_out_and_told():
     records = [{f"k{at}": 1 for at in range(row * 10, row * 10 + 300)} for row in range(3)]
-    records.append({"k" * 129: 1, "Record_Index": 1, "k0": 1})
-    schema = schema_of(lines(*records))
-    assert len(schema.fields) == 200
-    assert {"k" * 129, "Record_Index"}.isdisjoint(field.key for field in schema.fields)
+    records.append({"k" * 129: 1, "k" * 130: 1, "Record_Index": 1, "": 1, "k0": 1})
+    data = lines(*records)
+    fields = fields_of(data)
+    assert len(fields) == 200
+    assert {"k" * 129, "Record_Index", ""}.isdisjoint(fields)
+    too_many, *unfit = left_out_of(data)[::-1]
+    assert too_many == ("have", [f"k{at}" for at in range(320) if f"k{at}" not in fields], True)
+    cut = "k" * 127 + "…"
+    assert unfit == [("name", [""], True), ("names", ["Record_Index"], True), ("characters", [cut, cut], True)]
+
+
+def test_columns_that_are_left_out_are_told_of_a_csv_too_and_only_counted_where_there_are_very_many(monkeypatch):
+    assert left_out_of(b"a,datapoint_id\n1,2\n3,4\n", format="csv") == [("names", ["datapoint_id"], True)]
+    assert left_out_of(b"a\n1\n", format="csv") == []
+    monkeypatch.setattr(infer, "MAX_KEYS", 4)
+    [(_, keys, is_all)] = left_out_of(lines(*({f"k{at}": at} for at in range(100))))
+    assert (len(keys), is_all) == (5, False)
 
 
 def test_records_that_cannot_be_read_say_nothing():

@@ -17,7 +17,7 @@ from assay.kernel.csv import split_cells
 from assay.kernel.files import FileFault, ReadRange
 from assay.kernel.formats import FORMATS
 from assay.kernel.jsonl import read_members
-from assay.rejections import Fault
+from assay.rejections import Fault, quoted_key
 from assay.schema import MAX_FIELDS, MAX_KEY_CHARACTERS, RESERVED_KEYS, DatasetSchema, Field, parse_schema
 
 SAMPLE_BYTES = 1024 * 1024
@@ -48,6 +48,8 @@ MAX_ENUM_VALUES = 20
 MAX_ENUM_CHARACTERS = 60
 RECORDS_A_VALUE = 5  # an enum's values come again: each so often, on average
 
+TOO_MANY = f"a schema has at most {MAX_FIELDS} fields, those that most records have"
+
 Values = dict[str, Any]
 Parse = Callable[[Any], Any]
 
@@ -72,12 +74,23 @@ class Shortened:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Names that can't be a schema's, or are too many, each once. `is_all` is False where there were more still."""
+
+    why: str
+    keys: tuple[str, ...]
+    is_all: bool
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """A schema, the fields of which it refuses values that were looked at, and those whose identifiers seem damaged."""
+    """A schema, and what its reader should know: the fields of which it refuses values that were looked at, those whose
+    identifiers seem damaged, and what is not in it."""
 
     schema: DatasetSchema
     refusals: tuple[Refusals, ...]
     shortened: tuple[Shortened, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> Proposal:
@@ -189,6 +202,7 @@ class Inference:
 
     def __init__(self) -> None:
         self._fields: dict[str, _Seen] = {}
+        self._left_out: dict[str, dict[int, str]] = {}  # by their reasons; not whole, as names may be very long
         self._record_count = 0
         self._first_fault: Fault | None = None
 
@@ -201,11 +215,17 @@ class Inference:
         for key, raw in values.items():
             seen = self._fields.get(key)
             if seen is None:
-                if len(self._fields) == MAX_KEYS or not _is_fit(key):
+                if why := TOO_MANY if len(self._fields) == MAX_KEYS else _unfit_as(key):
+                    self._leave_out(key, why)
                     continue
                 seen = self._fields[key] = _Seen(key, dict.fromkeys([*TYPES, GROUP] if _group_rank(key) else TYPES, 0))
             if raw is not None:
                 seen.look_at(raw, parses)
+
+    def _leave_out(self, key: str, why: str) -> None:
+        keys = self._left_out.setdefault(why, {})
+        if len(keys) <= MAX_KEYS:
+            keys[hash(key)] = quoted_key(key)
 
     def proposal(self) -> Proposal:
         if not self._record_count:
@@ -233,15 +253,28 @@ class Inference:
             shortened=tuple(
                 Shortened(seen.key, seen.shortened, seen.present) for seen in chosen if seen.has_shortened()
             ),
+            left_out=self._all_left_out([seen.key for seen in self._fields.values() if seen not in common]),
         )
+
+    def _all_left_out(self, outnumbered: list[str]) -> tuple[LeftOut, ...]:
+        left_out = {why: list(keys.values()) for why, keys in self._left_out.items()}
+        is_all = {why: len(keys) <= MAX_KEYS for why, keys in left_out.items()}
+        if outnumbered:
+            left_out[TOO_MANY] = outnumbered + left_out.get(TOO_MANY, [])
+        return tuple(LeftOut(why, tuple(keys), is_all.get(why, True)) for why, keys in left_out.items())
 
 
 def _is_image(url: str) -> bool:
     return url.partition("?")[0].lower().endswith(IMAGE_ENDINGS)
 
 
-def _is_fit(key: str) -> bool:
-    return 1 <= len(key) <= MAX_KEY_CHARACTERS and key.lower() not in RESERVED_KEYS
+def _unfit_as(key: str) -> str | None:
+    """Why the name can be no field's, if it can't."""
+    if not key:
+        return "a field needs a name"
+    if len(key) > MAX_KEY_CHARACTERS:
+        return f"a name has at most {MAX_KEY_CHARACTERS} characters"
+    return "Assay's own columns have these names" if key.lower() in RESERVED_KEYS else None
 
 
 def _group_rank(key: str) -> int:
