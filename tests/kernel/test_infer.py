@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.kernel import infer
+from assay.kernel import infer, infer_records
 from assay.kernel.files import FileFault
 from assay.kernel.infer import infer_schema
 from assay.schema import parse_schema, schema_to_json
@@ -253,7 +253,7 @@ def test_only_a_sample_is_read_unless_asked():
 
     start = infer_schema(read, size_bytes=len(data), format="jsonl").schema
     assert [field.type for field in start.fields] == ["integer"]
-    assert read_bytes <= 2 * infer.SAMPLE_BYTES
+    assert read_bytes <= 2 * infer_records.SAMPLE_BYTES
     whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True).schema
     assert [(field.key, field.type) for field in whole.fields] == [("a", "number"), ("b", "integer")]
 
@@ -261,7 +261,7 @@ def test_only_a_sample_is_read_unless_asked():
 @pytest.mark.parametrize("start", [b'a,b\n1,"', b'"', b'{"a": "'])
 def test_record_without_end_is_looked_for_in_the_start_only(start):
     def read(at, size):
-        assert at + size <= infer.START_BYTES
+        assert at + size <= infer_records.START_BYTES
         return (start + b"x" * (at + size - len(start)))[at : at + size]
 
     with pytest.raises(FileFault, match="first 20 MiB"):
