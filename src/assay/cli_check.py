@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SHOWN_ERRORS = 20
 SHOWN_REASONS = 20
+SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -175,17 +176,26 @@ def _as_import_job(filename: str, found: "Report | Unusable") -> dict[str, Any]:
         ]
     if not found.accepted_count:
         job["reason"] = "All records were rejected."
-    return job
+    names = {"columns_not_in_schema": found.columns_not_in_schema, "fields_without_column": found.fields_without_column}
+    return job | {key: list(each) for key, each in names.items() if each}
 
 
 def _print_report(name: str, report: "Report", outputs: Outputs) -> None:
     say(f"{name}: {_counts([report])}")
+    _print_names("Columns that the schema doesn't name, whose values are not kept", report.columns_not_in_schema)
+    _print_names("Fields without a column, null in each record", report.fields_without_column)
     if report.rejected_count:
         _print_faults(report)
     if outputs.accepted is not None:
         say(f"\nAccepted records, each once: {outputs.accepted}")
     if outputs.rejected is not None:
         say(f"\nRejected records, as they stand in the file: {outputs.rejected}")
+
+
+def _print_names(what: str, names: tuple[str, ...]) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+        say(f"{what}: {', '.join(names[:SHOWN_NAMES])}{more}")
 
 
 def _print_total(found: "list[Report | Unusable]") -> None:

@@ -1,12 +1,19 @@
 """`assay infer`: a schema for a file on this machine, without a server."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from assay.cli_output import print_json, say
 from assay.errors import ErrorCode, Invalid
+
+if TYPE_CHECKING:
+    from assay.kernel.infer import Proposal
+
+SHOWN_NAMES = 10
 
 
 @click.command()
@@ -15,8 +22,8 @@ from assay.errors import ErrorCode, Invalid
 def infer(file: Path, whole: bool) -> None:
     """Propose a schema for FILE (.csv or .jsonl), as JSON.
 
-    It is to be read and changed, and may reject a few values of many; how many of those that were looked at is told on
-    standard error.
+    It is to be read and changed, and may reject a few values of many. How many of those that were looked at, and which
+    columns a schema can't have, is told on standard error.
 
     Exit code: 0 with a schema, 2 if none can be told from the file.
     """
@@ -43,6 +50,21 @@ def infer(file: Path, whole: bool) -> None:
     except OSError as error:
         raise Invalid(f"Can't read {file}: {error.strerror}.", code=ErrorCode.UNUSABLE_FILE) from error
     print_json(schema_to_json(proposal.schema))
+    for note in _notes(proposal):
+        say(f"assay: {note}", err=True)
+
+
+def _notes(proposal: "Proposal") -> Iterator[str]:
+    """What is to be known of the schema that can't be read in it."""
+    for left_out in proposal.left_out:
+        names = ", ".join(f"'{key}'" for key in left_out.keys[:SHOWN_NAMES])
+        more = len(left_out.keys) - SHOWN_NAMES
+        if more > 0:
+            names += f" and {more:,} more" if left_out.is_all else f" and more than {more:,} others"
+        yield f"left out, as {left_out.why}: {names}"
     for field in proposal.refusals:
         counts = f"{field.refused:,} of {field.looked_at:,} values that were looked at would be rejected"
-        say(f"assay: field '{field.key}' as {field.type}: {counts}", err=True)
+        yield f"field '{field.key}' as {field.type}: {counts}"
+    for shortened in proposal.shortened:
+        counts = f"{shortened.count:,} of {shortened.looked_at:,} values look like 1.23457E+18"
+        yield f"field '{shortened.key}': {counts}: a spreadsheet may have cut off digits of identifiers"

@@ -14,7 +14,7 @@ import numpy as np
 from assay.importing import ImportPlan, UploadDamaged, UploadReader
 from assay.jobs import INLINE_ERRORS, Counts, RejectionPart
 from assay.kernel.chunks import MAX_CELLS, Chunk, ChunkTask, FileFault, plan_chunks
-from assay.kernel.normalise import Kept, planning_schema, readable
+from assay.kernel.normalise import Kept, readable
 from assay.kernel.pipelines import in_order
 from assay.migration_runs import GroupOutcome, MigrationGroup, MigrationPiece, run_group
 from assay.migrations import MigratedPart, MigrationOutcome, NulledValue
@@ -141,10 +141,11 @@ def _pieces_of(source: Source, upload: UploadReader, scan_bytes: int) -> Iterato
         upload.read,
         size_bytes=plan.size_bytes,
         format=plan.format,
-        schema=planning_schema(plan.schema),
+        schema=plan.schema,
         chunk_bytes=plan.chunk_bytes,
         record_limit_bytes=plan.record_limit_bytes,
         block_bytes=scan_bytes,
+        is_known=True,
     )
     for chunk in chunks:
         of_chunk = kept.take(chunk)

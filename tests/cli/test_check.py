@@ -54,6 +54,22 @@ def test_json_is_a_list_of_import_jobs_and_nothing_else(folder: Path) -> None:
     assert several.returncode == 2
 
 
+def test_columns_and_fields_that_do_not_meet_are_named(folder: Path) -> None:
+    (folder / "wide.csv").write_bytes(b"age,AGE,x\n1,2,3\n")
+    (folder / "two.json").write_text('{"fields": {"age": {"type": "integer"}, "name": {"type": "text"}}}')
+    words = ["check", "wide.csv", "--schema", "two.json"]
+    ran = run(*words, cwd=folder)
+    assert (ran.returncode, ran.stdout.splitlines()[1:]) == (
+        0,
+        [
+            "Columns that the schema doesn't name, whose values are not kept: AGE, x",
+            "Fields without a column, null in each record: name",
+        ],
+    )
+    [job] = json.loads(run(*words, "--json", cwd=folder).stdout)
+    assert (job["columns_not_in_schema"], job["fields_without_column"]) == (["AGE", "x"], ["name"])
+
+
 def test_several_files_and_patterns_are_told_one_by_one_and_in_all(folder: Path) -> None:
     (folder / "below").mkdir()
     (folder / "below" / "good.csv").write_bytes(ages_csv(6))

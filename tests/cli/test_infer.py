@@ -35,6 +35,27 @@ def test_values_that_the_schema_would_reject_are_counted_on_standard_error(tmp_p
     assert result.stderr == "assay: field 'age' as integer: 1 of 100 values that were looked at would be rejected\n"
 
 
+def test_fields_that_are_left_out_are_listed_on_standard_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    names = ["record_index", "x" * 129, *(f"c{number}" for number in range(215))]
+    file.write_text(f"{','.join(names)}\n{','.join('1' * len(names))}\n")
+    result = CliRunner().invoke(main, ["infer", str(file)])
+    assert (result.exit_code, len(json.loads(result.stdout)["fields"])) == (0, 200)
+    reserved, long, many = result.stderr.splitlines()
+    assert reserved == "assay: left out, as Assay's own columns have these names: 'record_index'"
+    assert long == f"assay: left out, as a name has at most 128 characters: '{'x' * 127}…'"
+    assert many.startswith("assay: left out, as a schema has at most 200 fields, those that most records have: ")
+    assert many.endswith(": 'c200', 'c201', 'c202', 'c203', 'c204', 'c205', 'c206', 'c207', 'c208', 'c209' and 5 more")
+
+
+def test_identifiers_that_a_spreadsheet_shortened_are_told_on_standard_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"id\n" + b"1234567890123456789\n" * 59 + b"1.23457E+18\n")
+    result = CliRunner().invoke(main, ["infer", str(file)])
+    assert json.loads(result.stdout)["fields"]["id"]["type"] == "integer"
+    assert "field 'id': 1 of 60 values look like 1.23457E+18: a spreadsheet may have cut off digits" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"), [("a.csv", b"", "empty"), ("a.txt", b"a", ".csv"), ("b.csv", None, "read")]
 )

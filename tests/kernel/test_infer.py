@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.kernel import infer
+from assay.kernel import infer, infer_records
 from assay.kernel.files import FileFault
 from assay.kernel.infer import infer_schema
 from assay.schema import parse_schema, schema_to_json
@@ -116,6 +116,41 @@ def test_what_takes_every_value_goes_before_what_takes_most(many, other, type_na
     assert found.refusals == ()
 
 
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "type_name"),
+    [
+        ([BIG, "1.5", *[BIG + 2] * 98], "integer"),
+        ([BIG, *["1.5"] * 3], "text"),
+        ([*["1.23457E+18"] * 4, *[BIG] * 56], "text"),
+        (["1.23457E+18", *[BIG] * 99], "integer"),
+        ([-BIG, "1.5"], "text"),
+        ([*["x"] * 600, *[BIG] * 9, *["1.5"] * 30_000], "text"),
+        ([2**53, 2**62, "1.5"], "number"),
+    ],
+)
+def test_integers_that_a_float_does_not_hold_make_no_number(cells, type_name):
+    """As numbers they would all be accepted, and some stored as others."""
+    data = "\n".join(["id", *map(str, cells)]).encode()
+    assert fields_of(data, format="csv", whole=True)["id"]["type"] == type_name
+    jsonl = "\n".join(f'{{"id": {cell}}}' for cell in cells if cell != "x").encode()
+    assert (fields_of(jsonl, whole=True)["id"]["type"] == "number") == (type_name == "number")
+
+
+def shortened_of(*cells):
+    found = proposal_of("\n".join(["id", *map(str, cells)]).encode(), format="csv")
+    return [(field.key, field.count, field.looked_at) for field in found.shortened]
+
+
+def test_identifiers_that_a_spreadsheet_shortened_are_told():
+    assert shortened_of("1.23457E+18", *[BIG] * 4) == [("id", 1, 5)]
+    assert shortened_of("1.2E+11", "2E+11") == [("id", 2, 2)]
+    assert shortened_of("1.2E+10", 123456789012) == []
+    assert shortened_of("6.022E+23", "0.5") == shortened_of("6.0221408E+23", BIG) == []
+
+
 def test_type_that_is_hardly_one_at_first_is_not_looked_for_on_and_on():
     values = [*["x"] * 1100, *[7] * 30_000]
     assert fields_of(lines(*({"v": value} for value in values)), whole=True)["v"]["type"] == "text"
@@ -218,7 +253,7 @@ def test_only_a_sample_is_read_unless_asked():
 
     start = infer_schema(read, size_bytes=len(data), format="jsonl").schema
     assert [field.type for field in start.fields] == ["integer"]
-    assert read_bytes <= 2 * infer.SAMPLE_BYTES
+    assert read_bytes <= 2 * infer_records.SAMPLE_BYTES
     whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True).schema
     assert [(field.key, field.type) for field in whole.fields] == [("a", "number"), ("b", "integer")]
 
@@ -226,7 +261,7 @@ def test_only_a_sample_is_read_unless_asked():
 @pytest.mark.parametrize("start", [b'a,b\n1,"', b'"', b'{"a": "'])
 def test_record_without_end_is_looked_for_in_the_start_only(start):
     def read(at, size):
-        assert at + size <= infer.START_BYTES
+        assert at + size <= infer_records.START_BYTES
         return (start + b"x" * (at + size - len(start)))[at : at + size]
 
     with pytest.raises(FileFault, match="first 20 MiB"):
@@ -252,12 +287,29 @@ def test_where_no_schema_can_be_told_the_reason_is(data, format, words):
         schema_of(data, format=format)
 
 
-def test_keys_that_can_name_no_field_and_more_than_a_schema_has_are_left_out():
+def left_out_of(data, **how):
+    return [(left.why.split()[-1], list(left.keys), left.is_all) for left in proposal_of(data, **how).left_out]
+
+
+def test_keys_that_can_name_no_field_and_more_than_a_schema_has_are_left_out_and_told():
     records = [{f"k{at}": 1 for at in range(row * 10, row * 10 + 300)} for row in range(3)]
-    records.append({"k" * 129: 1, "Record_Index": 1, "k0": 1})
-    schema = schema_of(lines(*records))
-    assert len(schema.fields) == 200
-    assert {"k" * 129, "Record_Index"}.isdisjoint(field.key for field in schema.fields)
+    records.append({"k" * 129: 1, "k" * 130: 1, "Record_Index": 1, "": 1, "k0": 1})
+    data = lines(*records)
+    fields = fields_of(data)
+    assert len(fields) == 200
+    assert {"k" * 129, "Record_Index", ""}.isdisjoint(fields)
+    too_many, *unfit = left_out_of(data)[::-1]
+    assert too_many == ("have", [f"k{at}" for at in range(320) if f"k{at}" not in fields], True)
+    cut = "k" * 127 + "…"
+    assert unfit == [("name", [""], True), ("names", ["Record_Index"], True), ("characters", [cut, cut], True)]
+
+
+def test_columns_that_are_left_out_are_told_of_a_csv_too_and_only_counted_where_there_are_very_many(monkeypatch):
+    assert left_out_of(b"a,datapoint_id\n1,2\n3,4\n", format="csv") == [("names", ["datapoint_id"], True)]
+    assert left_out_of(b"a\n1\n", format="csv") == []
+    monkeypatch.setattr(infer, "MAX_KEYS", 4)
+    [(_, keys, is_all)] = left_out_of(lines(*({f"k{at}": at} for at in range(100))))
+    assert (len(keys), is_all) == (5, False)
 
 
 def test_records_that_cannot_be_read_say_nothing():

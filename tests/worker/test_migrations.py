@@ -56,6 +56,15 @@ def test_wider_type_takes_every_value_again(bench: Bench) -> None:
     assert bench.dataset(dataset_id).schema_version == 2
 
 
+def test_file_without_a_column_of_the_new_schema_keeps_its_records(bench: Bench) -> None:
+    """As a new upload it would be turned away."""
+    dataset_id = bench.make_dataset(schema_of(age="integer"))
+    bench.done(bench.upload(dataset_id, csv_of(range(3))))
+    found = migrate(bench, dataset_id, schema_of(years={"type": "integer", "required": True}))
+    assert (found.state, found.record_count, found.nulled_count) == (State.PARTIAL, 3, 3)
+    assert data_of(bench.records(dataset_id)) == [{"years": None}] * 3
+
+
 def test_values_that_a_narrower_schema_refuses_become_null_and_are_told(bench: Bench) -> None:
     dataset_id = bench.make_dataset(schema_of(age="text", name="text"))
     lines = [b'{"age": "x", "name": "a"}', b'{"age": 7, "name": "b"}', b'{"name": "c"}', b'{"age": 5}']

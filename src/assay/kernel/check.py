@@ -51,7 +51,8 @@ COPY_BYTES = 1024 * 1024
 @dataclass
 class Report:
     """`accepted_count` includes duplicates. `faults_by_reason` counts faults by their field and reason; where there are
-    very many reasons, as when each names its position, by the title of their code."""
+    very many reasons, as when each names its position, by the title of their code. The last two are of a CSV: columns
+    whose values are not kept, and fields that are null in each record."""
 
     record_count: int = 0
     accepted_count: int = 0
@@ -59,6 +60,8 @@ class Report:
     duplicate_count: int = 0
     first_faults: list[tuple[int, str, str]] = field(default_factory=list)
     faults_by_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
+    columns_not_in_schema: tuple[str, ...] = ()
+    fields_without_column: tuple[str, ...] = ()
 
 
 def check_file(
@@ -94,6 +97,8 @@ def check_file(
         else:
             checked = _checked_here(read, tasks)
         for chunk, result in stack.enter_context(closing(checked)):
+            if chunk.header is not None and not report.record_count:
+                _compare_names(report, chunk.header, [field.key for field in schema.fields])
             repeated = seen.add(result.ids)
             _add(report, result, duplicate_count=len(repeated))
             summary.add(_fault_counts(result.rejections))
@@ -104,6 +109,12 @@ def check_file(
                 progress(chunk.end, size_bytes)
     report.faults_by_reason = Counter({(row.field, row.reason): row.count for row in summary.rows()})
     return report
+
+
+def _compare_names(report: Report, columns: tuple[str, ...], keys: list[str]) -> None:
+    known, present = set(keys), set(columns)
+    report.columns_not_in_schema = tuple(name for name in columns if name not in known)
+    report.fields_without_column = tuple(key for key in keys if key not in present)
 
 
 def _add(report: Report, result: ChunkResult, *, duplicate_count: int) -> None:

@@ -111,19 +111,20 @@ def plan_chunks(
     chunk_bytes: int = DEFAULT_CHUNK_BYTES,
     record_limit_bytes: int = DEFAULT_RECORD_LIMIT_BYTES,
     block_bytes: int = SCAN_BYTES,
+    is_known: bool = False,
 ) -> Iterator[Chunk]:
     """The file's chunks, in order, read no further than they are asked for, a block at a time. Raises `FileFault`,
-    perhaps late: a quote that is never closed shows only at the end."""
+    perhaps late: a quote that is never closed shows only at the end.
+
+    A file that `is_known` was imported before, maybe by an earlier release and under another schema: whether it suits
+    this one is not asked.
+    """
     framing = FORMATS[format].framing
-    header = None
-    if FORMATS[format].has_header:
-        first_record = read_header(read, size_bytes=size_bytes, record_limit_bytes=record_limit_bytes)
-        check_header(first_record.names, schema)
-        header, offset = first_record.names, first_record.end
-    else:
-        offset = text_offset(read, size_bytes)
+    header, offset = _beginning(read, size_bytes, format, record_limit_bytes)
+    if header is not None and not is_known:
+        check_header(header, schema)
     # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
-    most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # a migration plans with no fields
+    most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # whoever looks for the records alone names none
     block_bytes = min(block_bytes, chunk_bytes)
     chunk, lines, line_ends = Chunk(0, offset, 0, 0, header, 0), 0, list[Offsets]()
     while chunk.end < size_bytes:
@@ -152,6 +153,16 @@ def plan_chunks(
     yield from _with_records(chunk, line_ends)
     if chunk.first_record_index + chunk.record_count == 0:
         raise FileFault("The file has no records.")
+
+
+def _beginning(
+    read: ReadRange, size_bytes: int, format: str, record_limit_bytes: int
+) -> tuple[tuple[str, ...] | None, int]:
+    """The header's names, where there is one, and where the records begin."""
+    if not FORMATS[format].has_header:
+        return None, text_offset(read, size_bytes)
+    header = read_header(read, size_bytes=size_bytes, record_limit_bytes=record_limit_bytes)
+    return header.names, header.end
 
 
 def _longer(chunk: Chunk, length: int, record_count: int) -> Chunk:

@@ -2,11 +2,12 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assay.kernel.csv import split_cells
 from assay.kernel.framing import CSV, IN_QUOTES, Framing
+from assay.kernel.header_names import SEPARATORS, nearly_named, separator_of, separator_of_quoted
 from assay.rejections import Fault, quoted_key
 from assay.schema import DatasetSchema
 
@@ -36,10 +37,11 @@ _BINARY_MARKS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
 }
-# With what other programs separate values.
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAVE_AGAIN = "Save it as UTF-8 and upload it again."
 _OTHER_FILE = "Upload a CSV or JSONL file in UTF-8."
+_WITH_COMMAS = "save the file with commas, and quotes around values that have one, and upload it again."
+_COMPARED = "Names are compared exactly, upper and lower case too."
+MAX_LISTED = 20
 
 
 class FileFault(Exception):
@@ -148,6 +150,8 @@ def read_header(read: ReadRange, *, size_bytes: int, record_limit_bytes: int) ->
 def _names(record: bytes) -> tuple[str, ...]:
     cells = split_cells(record)
     if isinstance(cells, Fault):
+        if cells.code == "malformed_csv" and (separator := separator_of_quoted(record.decode())):
+            raise _separated_by(separator)
         advice = _SAVE_AGAIN if cells.code == "invalid_utf8" else "Mend it and upload the file again."
         raise FileFault(f"The header can't be read. {cells.reason}. {advice}")
     names = tuple(cell.strip() for cell in cells)
@@ -164,23 +168,40 @@ def _names(record: bytes) -> tuple[str, ...]:
     return names
 
 
+def _separated_by(separator: str) -> FileFault:
+    return FileFault(
+        f"The header's names are separated by {SEPARATORS[separator]}; here it must be commas. S{_WITH_COMMAS[1:]}"
+    )
+
+
+def check_separator(names: tuple[str, ...], records: Sequence[bytes]) -> None:
+    """Raises `FileFault` if the header seems to be one name only because something else than commas separates it, and
+    each of the records that follow too."""
+    separator = separator_of(names[0]) if len(names) == 1 else None
+    if separator is not None and records and all(separator.encode() in record for record in records):
+        raise _separated_by(separator)
+
+
 def check_header(names: tuple[str, ...], schema: DatasetSchema) -> None:
-    """Raises `FileFault` if a required field has no column: every record would lack it."""
-    present = set(names)
-    if len(names) == 1 and names[0] not in (keys := {field.key for field in schema.fields}):
-        for separator, what in SEPARATORS.items():
-            if not keys.isdisjoint(name.strip() for name in names[0].split(separator)):
-                raise FileFault(
-                    f"The header's names are separated by {what}; here it must be commas. Save the file with commas, "
-                    "and quotes around values that have one, and upload it again."
-                )
-    lacking = [
-        quoted_key(field.key)
-        for field in schema.fields
-        if field.is_required(schema.strict) and field.key not in present
-    ]
-    if lacking:
-        noun = "a column that the schema requires" if len(lacking) == 1 else "columns that the schema requires"
-        raise FileFault(
-            f"The header lacks {noun}: {', '.join(lacking)}. Names are compared exactly, upper and lower case too."
-        )
+    """Raises `FileFault` if a required field has no column, as every record would lack it, or if no field has one, as
+    nothing of any record would be left."""
+    keys = [field.key for field in schema.fields]
+    lacking = set(keys).difference(names)
+    if not lacking:
+        return
+    separator = separator_of(names[0]) if len(names) == 1 and names[0] not in keys else None
+    if separator is not None and not lacking.isdisjoint(name.strip() for name in names[0].split(separator)):
+        raise _separated_by(separator)
+    required = [field.key for field in schema.fields if field.key in lacking and field.is_required(schema.strict)]
+    if required:
+        noun = "a column that the schema requires" if len(required) == 1 else "columns that the schema requires"
+        what = f"lacks {noun}: {', '.join(map(quoted_key, required))}. {_COMPARED}"
+    elif len(lacking) == len(keys):
+        more = f" and {len(keys) - MAX_LISTED:,} more" if len(keys) > MAX_LISTED else ""
+        what = f"has none of the schema's fields: {', '.join(map(quoted_key, keys[:MAX_LISTED]))}{more}. {_COMPARED}"
+    else:
+        return
+    hints = nearly_named(set(names).difference(keys), required or keys)
+    if separator is not None:
+        hints.append(f"If its names are separated by {SEPARATORS[separator]}, {_WITH_COMMAS}")
+    raise FileFault(" ".join([f"The header {what}", *hints]))

@@ -16,7 +16,6 @@ from assay.kernel.chunks import Chunk, ChunkTask, check_chunk
 from assay.kernel.columns import Accepted, accepted_arrow_schema, accepted_from_values, merged
 from assay.kernel.formats import FORMATS
 from assay.kernel.identity import Ids, ids_to_arrow
-from assay.schema import DatasetSchema
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,6 @@ class Normalised:
     table: pa.Table
     nulled: pa.Table
     nulled_count: int
-
-
-def planning_schema(schema: DatasetSchema) -> DatasetSchema:
-    """What to plan the chunks of a file with that is to be normalised: a column that its header lacks is absence."""
-    return DatasetSchema(strict=False, fields=tuple(replace(field, required=False) for field in schema.fields))
 
 
 def readable(chunk: Chunk) -> Chunk:
