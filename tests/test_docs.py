@@ -106,6 +106,56 @@ def test_manifests_have_what_the_platforms_ask_for() -> None:
             )
 
 
+def test_containers_run_as_a_user_that_is_known_not_to_be_root() -> None:
+    """A user's name says nothing to Kubernetes, which refuses such a container."""
+    (user,) = re.findall(r"^USER (.*)$", (ROOT / "Containerfile").read_text(), flags=re.MULTILINE)
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    for manifest in manifests_of("Deployment", "Job"):
+        context = manifest["spec"]["template"]["spec"]["securityContext"]
+        assert context["runAsNonRoot"]
+        assert f"{context['runAsUser']}:{context['runAsGroup']}" == user
+
+
+def test_migration_of_each_release_is_a_job_of_its_own() -> None:
+    containers = [
+        container
+        for manifest in manifests_of("Deployment", "Job")
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+    ]
+    (image,) = {container["image"] for container in containers}
+    (job,) = manifests_of("Job")
+    assert job["metadata"]["name"] == "assay-migrate-" + image.partition(":")[2].replace(".", "-")
+    assert job["spec"]["ttlSecondsAfterFinished"] > 0
+
+
+def test_metrics_are_not_for_the_world() -> None:
+    (ingress,) = manifests_of("Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    paths = {path["path"]: path for path in rule["http"]["paths"]}
+    assert paths["/metrics"]["pathType"] == "Prefix"  # the service takes a slash at the end for the same
+    name = paths["/metrics"]["backend"]["service"]["name"]
+    (service,) = [manifest for manifest in manifests_of("Service") if manifest["metadata"]["name"] == name]
+    assert "selector" not in service["spec"]
+    assert re.search(r"location /metrics \{\s+deny all;", (ROOT / "deploy/compose/nginx.conf").read_text())
+
+
+def test_examples_have_no_secret_that_everybody_knows() -> None:
+    """What they ask for is shown in the guide."""
+    guide = (DOCS / "guides" / "postgresql-and-s3.md").read_text()
+    assert not manifests_of("Secret")
+    assert "kubectl create secret generic assay " in guide
+    compose = (ROOT / "deploy/compose/compose.yaml").read_text()
+    for name in re.findall(r"\$\{([A-Z_]+)", compose):
+        assert f"{name}=" in guide
+    for path in DEPLOYMENTS:
+        assert "CHANGE-ME" not in path.read_text()
+
+
+def manifests_of(*kinds: str) -> list[dict[str, Any]]:
+    manifests = yaml.safe_load_all((ROOT / "deploy/kubernetes/assay.yaml").read_text())
+    return [manifest for manifest in manifests if manifest["kind"] in kinds]
+
+
 @pytest.mark.parametrize("name", REFERENCE["PAGES"])
 def test_reference_page_is_what_the_code_says(name: str) -> None:
     text = (DOCS / "reference" / name).read_text(encoding="utf-8")
