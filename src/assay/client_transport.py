@@ -75,7 +75,7 @@ def reachable(http: httpx.Client | httpx.AsyncClient) -> Iterator[None]:
         yield
     except httpx.TransportError as error:
         address = http.base_url.copy_with(username=None, password=None)
-        cause = str(error) or type(error).__name__
+        cause = str(error).rstrip(".") or type(error).__name__
         was_reached = isinstance(error, PASSING) and not isinstance(error, NEVER_RECEIVED)
         if not was_reached:
             message = f"No answer from {address}: {cause}. Is the service running there?"

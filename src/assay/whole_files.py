@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,4 +26,5 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             error.filename = str(path)
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # mostly it is not there; what went wrong before is to be told
+            beside.unlink()

@@ -69,6 +69,13 @@ def test_link_in_a_circle_is_told_by_its_name(tmp_path: Path) -> None:
     assert circle.is_symlink()
 
 
+def test_name_that_is_too_long_is_told_as_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250)
+    with pytest.raises(OSError, match="too long") as caught, written_whole(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
 @pytest.mark.parametrize("is_linked", [False, True])
 def test_pipe_is_written_in_place(tmp_path: Path, is_linked: bool) -> None:
     pipe, link = tmp_path / "pipe", tmp_path / "link"
