@@ -279,12 +279,22 @@ def test_record_without_end_is_looked_for_in_the_start_only(start):
         (b"{}\n", "jsonl", "no keys"),
         (b'{"datapoint_id": 1, "": 2}\n', "jsonl", "no keys"),
         (b"PK\x03\x04zip", "jsonl", "ZIP"),
+        (b"id;name\n1;a\n2;b, c\n", "csv", "separated by semicolons"),
+        (b"id\tname\n1\ta\n", "csv", "separated by tabs"),
+        (b"id|name|x\n1|a|\n", "csv", "separated by bars"),
+        (b'"id";"name"\n"1";"a"\n', "csv", "separated by semicolons"),
+        (b'[{"id": 1}, {"id": 2}]', "jsonl", "JSON array"),
+        (b'{\n  "id": 1\n}\n', "jsonl", "JSON over several lines"),
         ("a\n1\n".encode("utf-16"), "csv", "UTF-16"),
     ],
 )
 def test_where_no_schema_can_be_told_the_reason_is(data, format, words):
     with pytest.raises(FileFault, match=words):
         schema_of(data, format=format)
+
+
+def test_semicolon_in_the_name_of_the_one_column_is_only_that_where_the_values_have_none():
+    assert list(fields_of(b"question; please answer\nyes; no\nyes\n", format="csv")) == ["question; please answer"]
 
 
 def left_out_of(data, **how):

@@ -5,7 +5,7 @@ from typing import Any
 
 from assay.kernel.chunks import DEFAULT_RECORD_LIMIT_BYTES, plan_chunks
 from assay.kernel.csv import split_cells
-from assay.kernel.files import FileFault, ReadRange
+from assay.kernel.files import FileFault, ReadRange, check_separator
 from assay.kernel.formats import FORMATS
 from assay.kernel.jsonl import read_members
 from assay.rejections import Fault
@@ -15,6 +15,8 @@ SAMPLE_BYTES = 1024 * 1024
 BLOCK_BYTES = 4 * 1024 * 1024
 START_BYTES = DEFAULT_RECORD_LIMIT_BYTES + BLOCK_BYTES  # as far as a sample ever goes
 
+SEPARATED_RECORDS = 20  # that show whether what stands in the header's one name separates names
+
 Values = dict[str, Any]
 
 _ANY = DatasetSchema(strict=False, fields=())
@@ -23,9 +25,14 @@ _ANY = DatasetSchema(strict=False, fields=())
 
 def records_of(read: ReadRange, *, size_bytes: int, format: str, whole: bool) -> Iterator[Values | Fault]:
     framing = FORMATS[format].framing
+    is_first = True
     for data, header in _pieces(read if whole else _start_only(read), size_bytes, format, whole):
         frames = framing.frames(data)
-        for start, stop in zip(frames.starts.tolist(), frames.stops.tolist(), strict=True):
+        bounds = list(zip(frames.starts.tolist(), frames.stops.tolist(), strict=True))
+        if is_first and header is not None:
+            check_separator(header, [data[start:stop] for start, stop in bounds[:SEPARATED_RECORDS]])
+        is_first = False
+        for start, stop in bounds:
             yield _values(data[start:stop], header)
 
 
