@@ -18,7 +18,7 @@ SHOWN_NAMES = 10
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--all", "whole", is_flag=True, help="Look at every record; the default is about the first megabyte.")
+@click.option("--all", "whole", is_flag=True, help="Look at every record, of a file past 4 MiB too; else at some.")
 def infer(file: Path, whole: bool) -> None:
     """Propose a schema for FILE (.csv or .jsonl), as JSON.
 
@@ -50,6 +50,9 @@ def infer(file: Path, whole: bool) -> None:
     except OSError as error:
         raise Invalid(f"Can't read {file}: {error.strerror}.", code=ErrorCode.UNUSABLE_FILE) from error
     print_json(schema_to_json(proposal.schema))
+    if proposal.looked_at_bytes < size_bytes:
+        looked_at = f"{proposal.record_count:,} records, {proposal.looked_at_bytes:,} of {size_bytes:,} bytes"
+        say(f"assay: looked at {looked_at}, from everywhere in the file; --all looks at every record", err=True)
     for note in _notes(proposal):
         say(f"assay: {note}", err=True)
 

@@ -242,20 +242,34 @@ def test_at_most_one_field_is_the_task_group():
     assert types == {"group_id": "text", "task_group_id": "task_group_id"}
 
 
-def test_only_a_sample_is_read_unless_asked():
-    data = b'{"a": 1}\n' * 250_000 + b'{"a": 1.5, "b": 1}\n'
+def test_only_a_sample_of_a_large_file_is_read_unless_asked():
+    data = b'{"a": 1}\n' * 150_000 + b'{"a": 1.5, "b": 1}\n' + b'{"a": 1}\n' * 850_000
     read_bytes = 0
 
     def read(at, size):
         nonlocal read_bytes
-        read_bytes = max(read_bytes, at + size)
+        read_bytes += len(data[at : at + size])
         return data[at : at + size]
 
-    start = infer_schema(read, size_bytes=len(data), format="jsonl").schema
-    assert [field.type for field in start.fields] == ["integer"]
-    assert read_bytes <= 2 * infer_records.SAMPLE_BYTES
-    whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True).schema
-    assert [(field.key, field.type) for field in whole.fields] == [("a", "number"), ("b", "integer")]
+    start = infer_schema(read, size_bytes=len(data), format="jsonl")
+    assert [field.type for field in start.schema.fields] == ["integer"]
+    assert read_bytes <= 4 * infer_records.SAMPLE_BYTES
+    assert start.looked_at_bytes <= 2 * infer_records.SAMPLE_BYTES
+    whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True)
+    assert [(field.key, field.type) for field in whole.schema.fields] == [("a", "number"), ("b", "integer")]
+    assert (whole.looked_at_bytes, whole.record_count) == (len(data), 1_000_001)
+
+
+@pytest.mark.parametrize("line", ['{at},"{c}",{v}', '{at},"{c}, or\n""{at}"",\nso",{v}'])
+def test_sorted_file_is_looked_at_everywhere(line):
+    """A place may begin within quotes, and as a sample has not all texts no enum is told from it."""
+    rows = [line.format(at=at, c="AT" if at < 200_000 else "US", v=7 if at < 200_000 else 1.5) for at in range(300_000)]
+    data = "\n".join(["id,country,score", *rows]).encode()
+    found = proposal_of(data, format="csv")
+    assert [field.type for field in found.schema.fields] == ["integer", "text", "number"]
+    assert found.refusals == ()
+    assert all(field.constraints.enum is None for field in found.schema.fields)
+    assert found.looked_at_bytes < len(data) / 2
 
 
 @pytest.mark.parametrize("start", [b'a,b\n1,"', b'"', b'{"a": "'])
