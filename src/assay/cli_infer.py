@@ -9,6 +9,7 @@ import click
 
 from assay.cli_output import print_json, say
 from assay.errors import ErrorCode, Invalid
+from assay.rejections import counted
 
 if TYPE_CHECKING:
     from assay.kernel.infer import Proposal
@@ -68,6 +69,12 @@ def _notes(proposal: "Proposal") -> Iterator[str]:
     for field in proposal.refusals:
         counts = f"{field.refused:,} of {field.looked_at:,} values that were looked at would be rejected"
         yield f"field '{field.key}' as {field.type}: {counts}"
+    for null in proposal.null_words:
+        words = ", ".join(f"'{word}'" for word in null.words)
+        yield f"field '{null.key}' would be {null.type} but for {words} in {null.count:,} of {null.looked_at:,} values"
+    if proposal.empty_count:
+        records = counted(proposal.empty_count, "record")
+        yield f"{records} of empty cells alone left out of account; where a field is required they are rejected"
     for shortened in proposal.shortened:
         counts = f"{shortened.count:,} of {shortened.looked_at:,} values look like 1.23457E+18"
         yield f"field '{shortened.key}': {counts}: a spreadsheet may have cut off digits of identifiers"

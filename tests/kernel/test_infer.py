@@ -197,6 +197,29 @@ def test_what_every_record_has_is_required():
     }
 
 
+def test_csv_record_of_empty_cells_makes_no_field_optional():
+    found = proposal_of(b"id,name\n1,a\n2,b\n,\n,\n", format="csv")
+    assert (found.schema.strict, found.empty_count) == (True, 2)
+    assert proposal_of(b'id\n1\n""\n', format="csv").schema.strict is False
+    with pytest.raises(FileFault, match="nothing but empty cells"):
+        schema_of(b"id,name\n,\n", format="csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([*["1.5"] * 90, *["NA"] * 8, *["\\N"] * 2], ("v", "number", ("NA", "\\N"), 10, 100)),
+        (["true", "None"], ("v", "boolean", ("None",), 1, 2)),
+        ([*["1"] * 99, "NA"], None),
+        (["x", "NA"], None),
+        (["NA", "NaN"], None),
+    ],
+)
+def test_words_for_absence_that_cost_a_field_its_type_are_told(cells, told):
+    words = proposal_of("\n".join(["v", *cells]).encode(), format="csv").null_words
+    assert [(each.key, each.type, each.words, each.count, each.looked_at) for each in words] == ([told] if told else [])
+
+
 def test_image_is_told_by_its_name_too():
     fields = fields_of(lines({"photoUrl": "https://cdn.example/1", "link": "https://cdn.example/2"}))
     assert (fields["photoUrl"]["type"], fields["link"]["type"]) == ("image_url", "text")
@@ -396,7 +419,9 @@ def _assert_passes(data, format):
         return
     assert parse_schema(json.loads(json.dumps(schema_to_json(found.schema)))) == found.schema
     outcome = outcome_of(data, found.schema, format=format)
-    rejected = Counter(field for _, field, *_ in outcome.rejected if field != "_raw")
+    lacking = {index for index, _, code, *_ in outcome.rejected if code == "required"}
+    assert len(lacking) <= found.empty_count
+    rejected = Counter(field for _, field, code, *_ in outcome.rejected if field != "_raw" and code != "required")
     assert rejected == {field.key: field.refused for field in found.refusals}
     for field in found.refusals:
         if field.type == "task_group_id":

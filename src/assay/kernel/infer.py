@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from assay.fieldtypes import FIELD_TYPES
 from assay.kernel.files import FileFault, ReadRange
-from assay.kernel.infer_fields import GROUP, TYPES, Parse, Refusals, SeenField, Shortened, group_rank
-from assay.kernel.infer_records import SMALL_BYTES, Values, pieces_of
+from assay.kernel.infer_fields import GROUP, TYPES, NullWords, Parse, Refusals, SeenField, Shortened, group_rank
+from assay.kernel.infer_records import EMPTY, SMALL_BYTES, Values, pieces_of
 from assay.rejections import Fault, quoted_key
 from assay.schema import MAX_FIELDS, MAX_KEY_CHARACTERS, RESERVED_KEYS, DatasetSchema, parse_schema
 
@@ -35,9 +35,11 @@ class Proposal:
     schema: DatasetSchema
     refusals: tuple[Refusals, ...]
     shortened: tuple[Shortened, ...]
+    null_words: tuple[NullWords, ...]
     left_out: tuple[LeftOut, ...]
     looked_at_bytes: int
     record_count: int
+    empty_count: int
 
 
 def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> Proposal:
@@ -66,11 +68,13 @@ class Inference:
         self._fields: dict[str, SeenField] = {}
         self._left_out: dict[str, dict[int, str]] = {}  # by their reasons; not whole, as names may be very long
         self._record_count = 0
+        self._empty_count = 0
         self._first_fault: Fault | None = None
 
     def look_at(self, values: Values | Fault, parses: dict[str, Parse]) -> None:
         """A record's values, absent ones None or left out; or why it can't be read."""
         if isinstance(values, Fault):
+            self._empty_count += values is EMPTY
             self._first_fault = self._first_fault or values
             return
         self._record_count += 1
@@ -118,8 +122,10 @@ class Inference:
             shortened=tuple(
                 Shortened(seen.key, seen.shortened, seen.present) for seen in chosen if seen.has_shortened()
             ),
+            null_words=tuple(words for seen in chosen if seen is not group and (words := seen.null_words())),
             looked_at_bytes=looked_at_bytes,
             record_count=self._record_count,
+            empty_count=self._empty_count,
             left_out=self._all_left_out([seen.key for seen in self._fields.values() if seen not in common]),
         )
 

@@ -23,6 +23,9 @@ SEPARATED_RECORDS = 20  # that show whether what stands in the header's one name
 Values = dict[str, Any]
 Raw = Values | Fault
 
+EMPTY = Fault("_raw", "required", "it has nothing but empty cells")
+"""A CSV record as spreadsheets leave at the end of a table: that it lacks a field says nothing of the others."""
+
 _ANY = DatasetSchema(strict=False, fields=())
 """Asks for nothing, so any file can be planned with it."""
 
@@ -104,4 +107,6 @@ def _values(record: bytes, header: tuple[str, ...] | None) -> Values | Fault:
         return cells
     if len(cells) != len(header):
         return Fault("_raw", "wrong_cell_count", "a record has not as many cells as the header")
+    if len(cells) > 1 and not any(cells):
+        return EMPTY
     return {name: cell or None for name, cell in zip(header, cells, strict=True)}
