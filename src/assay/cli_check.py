@@ -174,6 +174,10 @@ def _as_import_job(filename: str, found: "Report | Unusable") -> dict[str, Any]:
         job["errors"] = [
             {"record_index": index, "field": field, "reason": reason} for index, field, reason in found.first_faults
         ]
+        job["error_summary"] = [
+            {"field": field, "reason": reason, "count": count}
+            for (field, reason), count in found.faults_by_reason.most_common()
+        ]
     if not found.accepted_count:
         job["reason"] = "All records were rejected."
     names = {"columns_not_in_schema": found.columns_not_in_schema, "fields_without_column": found.fields_without_column}

@@ -9,6 +9,7 @@ import click
 
 from assay.cli_output import print_json, say
 from assay.errors import ErrorCode, Invalid
+from assay.rejections import counted
 
 if TYPE_CHECKING:
     from assay.kernel.infer import Proposal
@@ -18,7 +19,7 @@ SHOWN_NAMES = 10
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--all", "whole", is_flag=True, help="Look at every record; the default is about the first megabyte.")
+@click.option("--all", "whole", is_flag=True, help="Look at every record, of a file past 4 MiB too; else at some.")
 def infer(file: Path, whole: bool) -> None:
     """Propose a schema for FILE (.csv or .jsonl), as JSON.
 
@@ -50,6 +51,9 @@ def infer(file: Path, whole: bool) -> None:
     except OSError as error:
         raise Invalid(f"Can't read {file}: {error.strerror}.", code=ErrorCode.UNUSABLE_FILE) from error
     print_json(schema_to_json(proposal.schema))
+    if proposal.looked_at_bytes < size_bytes:
+        looked_at = f"{proposal.record_count:,} records, {proposal.looked_at_bytes:,} of {size_bytes:,} bytes"
+        say(f"assay: looked at {looked_at}, from everywhere in the file; --all looks at every record", err=True)
     for note in _notes(proposal):
         say(f"assay: {note}", err=True)
 
@@ -65,6 +69,12 @@ def _notes(proposal: "Proposal") -> Iterator[str]:
     for field in proposal.refusals:
         counts = f"{field.refused:,} of {field.looked_at:,} values that were looked at would be rejected"
         yield f"field '{field.key}' as {field.type}: {counts}"
+    for null in proposal.null_words:
+        words = ", ".join(f"'{word}'" for word in null.words)
+        yield f"field '{null.key}' would be {null.type} but for {words} in {null.count:,} of {null.looked_at:,} values"
+    if proposal.empty_count:
+        records = counted(proposal.empty_count, "record")
+        yield f"{records} of empty cells alone left out of account; where a field is required they are rejected"
     for shortened in proposal.shortened:
         counts = f"{shortened.count:,} of {shortened.looked_at:,} values look like 1.23457E+18"
         yield f"field '{shortened.key}': {counts}: a spreadsheet may have cut off digits of identifiers"

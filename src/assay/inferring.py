@@ -15,7 +15,7 @@ class UnwantedError(Exception):
 
 
 def suggest_schema(storage: Storage, job: Import, *, whole: bool, is_wanted: Callable[[], bool]) -> DatasetSchema:
-    """From the upload's first records, or with `whole` from all of them.
+    """From some of the records of a large upload, or with `whole` from all of them.
 
     `Conflict` where there is no upload yet, or where no schema can be told from it. `is_wanted` is asked at each look
     at the file; once it is not, the work ends by `UnwantedError`.

@@ -21,10 +21,28 @@ def test_schema_can_be_checked_with_at_once(tmp_path: Path) -> None:
 
 def test_all_looks_at_every_record(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_bytes(b'{"a": 1}\n' * 130_000 + b'{"a": 1.5}\n')
+    file.write_bytes(b'{"a": 1}\n' * 150_000 + b'{"a": 1.5}\n' + b'{"a": 1}\n' * 450_000)
     for words, type_name in (([], "integer"), (["--all"], "number")):
         result = CliRunner().invoke(main, ["infer", str(file), *words])
         assert json.loads(result.stdout)["fields"]["a"]["type"] == type_name
+
+
+def test_words_for_absence_and_empty_records_are_told_on_standard_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"id,score\n" + b"7,2.5\n" * 9 + b"7,NA\n,\n")
+    assert CliRunner().invoke(main, ["infer", str(file)]).stderr.splitlines() == [
+        "assay: field 'score' would be number but for 'NA' in 1 of 10 values",
+        "assay: 1 record of empty cells alone left out of account; where a field is required they are rejected",
+    ]
+
+
+def test_how_much_was_looked_at_is_told_where_it_was_not_all(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"a": 1}\n' * 600_000)
+    ran = CliRunner().invoke(main, ["infer", str(file)])
+    assert ran.stderr.startswith("assay: looked at 17")
+    assert "of 5,400,000 bytes, from everywhere in the file; --all looks at every record" in ran.stderr
+    assert CliRunner().invoke(main, ["infer", str(file), "--all"]).stderr == ""
 
 
 def test_values_that_the_schema_would_reject_are_counted_on_standard_error(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def test_rejected_rows_of_a_csv_stand_below_its_header(tmp_path):
     rejected = tmp_path / "out.csv"
     report = check_file(path, SCHEMA, rejected=rejected, chunk_bytes=4)
     assert (report.record_count, report.rejected_count) == (5, 4)
-    assert rejected.read_bytes() == b'"name",age\n"b\n""x""",0\ncid,1,2\nd"d,1\n,\n'
+    head = b'\xef\xbb\xbf\n"name",age\r\n'
+    assert rejected.read_bytes() == head + b'"b\n""x""",0\r\ncid,1,2\r\nd"d,1\r\n,'
 
 
 def test_what_is_no_plain_file_is_written_to_and_not_replaced(tmp_path):
@@ -112,7 +113,14 @@ def test_record_too_long_is_written_whole_to_the_rejected(tmp_path):
     line = b'{"name":"' + b"x" * (17 * 1024 * 1024) + b'"}'
     path.write_bytes(b'{"name":"a"}\n' + line + b"\r\n")
     assert check_file(path, SCHEMA, rejected=rejected, chunk_bytes=1 << 20).rejected_count == 1
-    assert rejected.read_bytes() == line + b"\n"
+    assert rejected.read_bytes() == line + b"\r\n"
+
+
+def test_rejected_lines_are_the_bytes_of_the_file(tmp_path):
+    path, rejected = tmp_path / "a.jsonl", tmp_path / "out.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"name":"a"}\r\n1\r\n\n2\n{"name":"b"}\n3\r')
+    check_file(path, SCHEMA, rejected=rejected, chunk_bytes=4)
+    assert rejected.read_bytes() == b"\xef\xbb\xbf1\r\n2\n3\r"
 
 
 def test_duplicates_are_accepted_counted_and_not_written(tmp_path):

@@ -197,6 +197,29 @@ def test_what_every_record_has_is_required():
     }
 
 
+def test_csv_record_of_empty_cells_makes_no_field_optional():
+    found = proposal_of(b"id,name\n1,a\n2,b\n,\n,\n", format="csv")
+    assert (found.schema.strict, found.empty_count) == (True, 2)
+    assert proposal_of(b'id\n1\n""\n', format="csv").schema.strict is False
+    with pytest.raises(FileFault, match="nothing but empty cells"):
+        schema_of(b"id,name\n,\n", format="csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([*["1.5"] * 90, *["NA"] * 8, *["\\N"] * 2], ("v", "number", ("NA", "\\N"), 10, 100)),
+        (["true", "None"], ("v", "boolean", ("None",), 1, 2)),
+        ([*["1"] * 99, "NA"], None),
+        (["x", "NA"], None),
+        (["NA", "NaN"], None),
+    ],
+)
+def test_words_for_absence_that_cost_a_field_its_type_are_told(cells, told):
+    words = proposal_of("\n".join(["v", *cells]).encode(), format="csv").null_words
+    assert [(each.key, each.type, each.words, each.count, each.looked_at) for each in words] == ([told] if told else [])
+
+
 def test_image_is_told_by_its_name_too():
     fields = fields_of(lines({"photoUrl": "https://cdn.example/1", "link": "https://cdn.example/2"}))
     assert (fields["photoUrl"]["type"], fields["link"]["type"]) == ("image_url", "text")
@@ -242,20 +265,34 @@ def test_at_most_one_field_is_the_task_group():
     assert types == {"group_id": "text", "task_group_id": "task_group_id"}
 
 
-def test_only_a_sample_is_read_unless_asked():
-    data = b'{"a": 1}\n' * 250_000 + b'{"a": 1.5, "b": 1}\n'
+def test_only_a_sample_of_a_large_file_is_read_unless_asked():
+    data = b'{"a": 1}\n' * 150_000 + b'{"a": 1.5, "b": 1}\n' + b'{"a": 1}\n' * 850_000
     read_bytes = 0
 
     def read(at, size):
         nonlocal read_bytes
-        read_bytes = max(read_bytes, at + size)
+        read_bytes += len(data[at : at + size])
         return data[at : at + size]
 
-    start = infer_schema(read, size_bytes=len(data), format="jsonl").schema
-    assert [field.type for field in start.fields] == ["integer"]
-    assert read_bytes <= 2 * infer_records.SAMPLE_BYTES
-    whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True).schema
-    assert [(field.key, field.type) for field in whole.fields] == [("a", "number"), ("b", "integer")]
+    start = infer_schema(read, size_bytes=len(data), format="jsonl")
+    assert [field.type for field in start.schema.fields] == ["integer"]
+    assert read_bytes <= 4 * infer_records.SAMPLE_BYTES
+    assert start.looked_at_bytes <= 2 * infer_records.SAMPLE_BYTES
+    whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True)
+    assert [(field.key, field.type) for field in whole.schema.fields] == [("a", "number"), ("b", "integer")]
+    assert (whole.looked_at_bytes, whole.record_count) == (len(data), 1_000_001)
+
+
+@pytest.mark.parametrize("line", ['{at},"{c}",{v}', '{at},"{c}, or\n""{at}"",\nso",{v}'])
+def test_sorted_file_is_looked_at_everywhere(line):
+    """A place may begin within quotes, and as a sample has not all texts no enum is told from it."""
+    rows = [line.format(at=at, c="AT" if at < 200_000 else "US", v=7 if at < 200_000 else 1.5) for at in range(300_000)]
+    data = "\n".join(["id,country,score", *rows]).encode()
+    found = proposal_of(data, format="csv")
+    assert [field.type for field in found.schema.fields] == ["integer", "text", "number"]
+    assert found.refusals == ()
+    assert all(field.constraints.enum is None for field in found.schema.fields)
+    assert found.looked_at_bytes < len(data) / 2
 
 
 @pytest.mark.parametrize("start", [b'a,b\n1,"', b'"', b'{"a": "'])
@@ -279,12 +316,22 @@ def test_record_without_end_is_looked_for_in_the_start_only(start):
         (b"{}\n", "jsonl", "no keys"),
         (b'{"datapoint_id": 1, "": 2}\n', "jsonl", "no keys"),
         (b"PK\x03\x04zip", "jsonl", "ZIP"),
+        (b"id;name\n1;a\n2;b, c\n", "csv", "separated by semicolons"),
+        (b"id\tname\n1\ta\n", "csv", "separated by tabs"),
+        (b"id|name|x\n1|a|\n", "csv", "separated by bars"),
+        (b'"id";"name"\n"1";"a"\n', "csv", "separated by semicolons"),
+        (b'[{"id": 1}, {"id": 2}]', "jsonl", "JSON array"),
+        (b'{\n  "id": 1\n}\n', "jsonl", "JSON over several lines"),
         ("a\n1\n".encode("utf-16"), "csv", "UTF-16"),
     ],
 )
 def test_where_no_schema_can_be_told_the_reason_is(data, format, words):
     with pytest.raises(FileFault, match=words):
         schema_of(data, format=format)
+
+
+def test_semicolon_in_the_name_of_the_one_column_is_only_that_where_the_values_have_none():
+    assert list(fields_of(b"question; please answer\nyes; no\nyes\n", format="csv")) == ["question; please answer"]
 
 
 def left_out_of(data, **how):
@@ -372,7 +419,9 @@ def _assert_passes(data, format):
         return
     assert parse_schema(json.loads(json.dumps(schema_to_json(found.schema)))) == found.schema
     outcome = outcome_of(data, found.schema, format=format)
-    rejected = Counter(field for _, field, *_ in outcome.rejected if field != "_raw")
+    lacking = {index for index, _, code, *_ in outcome.rejected if code == "required"}
+    assert len(lacking) <= found.empty_count
+    rejected = Counter(field for _, field, code, *_ in outcome.rejected if field != "_raw" and code != "required")
     assert rejected == {field.key: field.refused for field in found.refusals}
     for field in found.refusals:
         if field.type == "task_group_id":

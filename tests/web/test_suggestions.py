@@ -27,9 +27,11 @@ def test_waiting_import_is_released_by_the_schema_that_was_proposed(importer: Ca
     assert importer.settled(dataset_id, job["import_id"])["status"] == "complete"
 
 
-def test_sample_is_the_start_or_all(caller: Caller) -> None:
+def test_sample_is_some_of_a_large_file_or_all(caller: Caller) -> None:
     dataset_id = caller.make_dataset()
-    import_id = caller.upload(dataset_id, b'{"a": 1}\n' * 130_000 + b'{"a": 1.5}\n', "a.jsonl")
+    import_id = caller.upload(
+        dataset_id, b'{"a": 1}\n' * 150_000 + b'{"a": 1.5}\n' + b'{"a": 1}\n' * 450_000, "a.jsonl"
+    )
     path = f"/datasets/{dataset_id}/imports/{import_id}/suggested-schema"
     assert caller.read(path)["fields"] == {"a": {"type": "integer"}}
     assert caller.read(path, sample="all")["fields"]["a"]["type"] == "number"

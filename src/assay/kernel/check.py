@@ -27,7 +27,7 @@ from assay.kernel.chunks import (
     plan_chunks,
 )
 from assay.kernel.columns import accepted_arrow_schema
-from assay.kernel.files import FileFault, ReadRange, read_header
+from assay.kernel.files import FileFault, ReadRange, read_header, text_offset
 from assay.kernel.formats import FORMATS
 from assay.kernel.interrupts import interrupts_held_back, leave_interrupts_to_parent
 from assay.kernel.memory import keep_freed_memory
@@ -75,7 +75,7 @@ def check_file(
     progress: Progress | None = None,
 ) -> Report:
     """Raises `FileFault` if the file can't be used, `Unavailable` if a process of the pool was killed; then neither
-    output is there. `rejected` gets the rejected records as they stand in the file."""
+    output is there. `rejected` gets the rejected records byte for byte, below the file's byte order mark and header."""
     format = format_of_filename(path.name)
     if format is None:
         endings = " or ".join(row.extension for row in FILE_FORMATS.values())
@@ -204,8 +204,10 @@ def _rejected_writer(
         return
     with written_whole(path) as file:
         if FORMATS[format].has_header:
-            header = read_header(read, size_bytes=size_bytes, record_limit_bytes=DEFAULT_RECORD_LIMIT_BYTES)
-            _copy(read, file, header.offset, header.length)
+            end = read_header(read, size_bytes=size_bytes, record_limit_bytes=DEFAULT_RECORD_LIMIT_BYTES).end
+        else:
+            end = text_offset(read, size_bytes)
+        _copy(read, file, 0, end)
         yield lambda rejections: _copy_rejected(read, file, rejections)
 
 
@@ -214,10 +216,11 @@ def _copy_rejected(read: ReadRange, file: BinaryIO, rejections: pa.Table) -> Non
     # A record with several faults stands in as many rows.
     ranges = dict(zip(offsets, rejections.column("byte_length").to_pylist(), strict=True))
     for offset, length in ranges.items():
-        _copy(read, file, offset, length)
+        after = read(offset + length, 2)
+        line_end = 2 if after == b"\r\n" else after[:1] in (b"\n", b"\r")
+        _copy(read, file, offset, length + line_end)
 
 
 def _copy(read: ReadRange, file: BinaryIO, offset: int, length: int) -> None:
     for at in range(offset, offset + length, COPY_BYTES):
         file.write(read(at, min(COPY_BYTES, offset + length - at)))
-    file.write(b"\n")

@@ -27,8 +27,10 @@ from assay.kernel.columns import (
 from assay.kernel.doubts import judge_doubts, judge_torn
 from assay.kernel.files import (
     SCAN_BYTES,
+    SNIFFED_BYTES,
     FileFault,
     ReadRange,
+    check_first_lines,
     check_header,
     is_blank,
     line_end_length,
@@ -114,15 +116,10 @@ def plan_chunks(
     is_known: bool = False,
 ) -> Iterator[Chunk]:
     """The file's chunks, in order, read no further than they are asked for, a block at a time. Raises `FileFault`,
-    perhaps late: a quote that is never closed shows only at the end.
-
-    A file that `is_known` was imported before, maybe by an earlier release and under another schema: whether it suits
-    this one is not asked.
-    """
+    perhaps late: a quote that is never closed shows only at the end. A file that `is_known` was imported before, maybe
+    by an earlier release and under another schema: whether it suits this one is not asked."""
     framing = FORMATS[format].framing
-    header, offset = _beginning(read, size_bytes, format, record_limit_bytes)
-    if header is not None and not is_known:
-        check_header(header, schema)
+    header, offset = _beginning(read, size_bytes, format, record_limit_bytes, None if is_known else schema)
     # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
     most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # whoever looks for the records alone names none
     block_bytes = min(block_bytes, chunk_bytes)
@@ -156,13 +153,18 @@ def plan_chunks(
 
 
 def _beginning(
-    read: ReadRange, size_bytes: int, format: str, record_limit_bytes: int
+    read: ReadRange, size_bytes: int, format: str, record_limit_bytes: int, schema: DatasetSchema | None
 ) -> tuple[tuple[str, ...] | None, int]:
-    """The header's names, where there is one, and where the records begin."""
-    if not FORMATS[format].has_header:
-        return None, text_offset(read, size_bytes)
-    header = read_header(read, size_bytes=size_bytes, record_limit_bytes=record_limit_bytes)
-    return header.names, header.end
+    """The header's names, where there is one, and where the records begin; both as the schema asks, if there is one."""
+    if FORMATS[format].has_header:
+        header = read_header(read, size_bytes=size_bytes, record_limit_bytes=record_limit_bytes)
+        if schema is not None:
+            check_header(header.names, schema)
+        return header.names, header.end
+    offset = text_offset(read, size_bytes)
+    if schema is not None:
+        check_first_lines(read(offset, SNIFFED_BYTES), is_whole=offset + SNIFFED_BYTES >= size_bytes)
+    return None, offset
 
 
 def _longer(chunk: Chunk, length: int, record_count: int) -> Chunk:

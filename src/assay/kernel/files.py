@@ -41,6 +41,10 @@ _SAVE_AGAIN = "Save it as UTF-8 and upload it again."
 _OTHER_FILE = "Upload a CSV or JSONL file in UTF-8."
 _WITH_COMMAS = "save the file with commas, and quotes around values that have one, and upload it again."
 _COMPARED = "Names are compared exactly, upper and lower case too."
+_A_RECORD_A_LINE = (
+    "here each line must be an object of its own. Write one object a line, with no comma behind it, as by "
+    "`jq -c '.[]' FILE` for an array or `jq -c . FILE` for objects, and upload it again."
+)
 MAX_LISTED = 20
 
 
@@ -89,6 +93,22 @@ def no_text_in_utf8(head: bytes) -> tuple[str, str] | None:
     if max(sides) > 3 * len(head) // 8 and min(sides) < nuls // 10:
         return "seems to be encoded as UTF-16", _SAVE_AGAIN
     return "is binary, not text", _OTHER_FILE
+
+
+def check_first_lines(head: bytes, *, is_whole: bool) -> None:
+    """Raises `FileFault` if the start of the text shows JSON that is not a record a line. A first record that is only
+    bad is none of that: it is rejected, and the others are taken."""
+    first, second, third, *_ = [line.strip() for line in head.split(b"\n") if line.strip()][:3] + [b""] * 3
+    is_record = second.startswith(b"{") and second.endswith(b"}")
+    if first == b"{" and second.startswith((b'"', b"}")):
+        raise FileFault(f"The file is JSON over several lines; {_A_RECORD_A_LINE}")
+    if first == b"[":
+        is_array = bool(second) and (not is_record or third == b"]")
+    else:
+        is_open = first.endswith((b"{", b",")) or (not second and (is_whole or b"\n" not in head))
+        is_array = first.startswith(b"[") and first[1:].lstrip().startswith(b"{") and is_open
+    if is_array:
+        raise FileFault(f"The file is a JSON array; {_A_RECORD_A_LINE}")
 
 
 def _is_plain(head: bytes) -> bool:

@@ -1,16 +1,16 @@
-"""Proposes a schema for a file, from its first records or from all of them.
+"""Proposes a schema for a file, from some of its records or from all of them.
 
 A type is proposed if it accepts the values that were looked at, a few of many excepted: one wrong value among a
-thousand numbers is better rejected and told of than kept in a field of texts. It is a proposal: what stands further
-down may need another.
+thousand numbers is better rejected and told of than kept in a field of texts. It is a proposal: what was not
+looked at may need another.
 """
 
 from dataclasses import dataclass
 
 from assay.fieldtypes import FIELD_TYPES
 from assay.kernel.files import FileFault, ReadRange
-from assay.kernel.infer_fields import GROUP, TYPES, Parse, Refusals, SeenField, Shortened, group_rank
-from assay.kernel.infer_records import Values, records_of
+from assay.kernel.infer_fields import GROUP, TYPES, NullWords, Parse, Refusals, SeenField, Shortened, group_rank
+from assay.kernel.infer_records import EMPTY, SMALL_BYTES, Values, pieces_of
 from assay.rejections import Fault, quoted_key
 from assay.schema import MAX_FIELDS, MAX_KEY_CHARACTERS, RESERVED_KEYS, DatasetSchema, parse_schema
 
@@ -35,19 +35,27 @@ class Proposal:
     schema: DatasetSchema
     refusals: tuple[Refusals, ...]
     shortened: tuple[Shortened, ...]
+    null_words: tuple[NullWords, ...]
     left_out: tuple[LeftOut, ...]
+    looked_at_bytes: int
+    record_count: int
+    empty_count: int
 
 
 def infer_schema(read: ReadRange, *, size_bytes: int, format: str, whole: bool = False) -> Proposal:
     """A schema for the file. Raises `FileFault`, with a reason, when none can be told.
 
-    No more than about a megabyte is read, or the first record if that is longer, unless `whole` is asked for.
+    No more than about a megabyte is read of a large file, from everywhere in it, unless `whole` is asked for.
     """
     inference = Inference()
     parses = {name: getattr(kind, _PARSES[format]) for name, kind in FIELD_TYPES.items()}
-    for record in records_of(read, size_bytes=size_bytes, format=format, whole=whole):
-        inference.look_at(record, parses)
-    return inference.proposal()
+    looked_at = 0
+    for piece_bytes, records in pieces_of(read, size_bytes=size_bytes, format=format, whole=whole):
+        looked_at += piece_bytes
+        for record in records:
+            inference.look_at(record, parses)
+    is_sample = not whole and size_bytes > SMALL_BYTES
+    return inference.proposal(looked_at_bytes=looked_at if is_sample else size_bytes, is_sample=is_sample)
 
 
 _PARSES = {"csv": "parse_text", "jsonl": "parse_json"}
@@ -60,11 +68,13 @@ class Inference:
         self._fields: dict[str, SeenField] = {}
         self._left_out: dict[str, dict[int, str]] = {}  # by their reasons; not whole, as names may be very long
         self._record_count = 0
+        self._empty_count = 0
         self._first_fault: Fault | None = None
 
     def look_at(self, values: Values | Fault, parses: dict[str, Parse]) -> None:
         """A record's values, absent ones None or left out; or why it can't be read."""
         if isinstance(values, Fault):
+            self._empty_count += values is EMPTY
             self._first_fault = self._first_fault or values
             return
         self._record_count += 1
@@ -85,7 +95,7 @@ class Inference:
         if len(keys) <= MAX_KEYS:
             keys[hash(key)] = quoted_key(key)
 
-    def proposal(self) -> Proposal:
+    def proposal(self, *, looked_at_bytes: int, is_sample: bool) -> Proposal:
         if not self._record_count:
             why = f" The first one: {self._first_fault.reason}." if self._first_fault else ""
             raise FileFault(f"No schema can be told from the file: none of the records looked at can be read.{why}")
@@ -102,7 +112,8 @@ class Inference:
             settings: dict[str, object] = {"type": type_name}
             if is_required and not all(are_required):
                 settings["required"] = True
-            enum = seen.enum() if type_name == "text" else None
+            # What a sample lacks may stand elsewhere, and an enum would reject it.
+            enum = seen.enum() if type_name == "text" and not is_sample else None
             fields[seen.key] = settings if enum is None else settings | {"enum": enum}
         refusals = (seen.refusals(type_name) for seen, type_name in zip(chosen, types, strict=True))
         return Proposal(
@@ -111,6 +122,10 @@ class Inference:
             shortened=tuple(
                 Shortened(seen.key, seen.shortened, seen.present) for seen in chosen if seen.has_shortened()
             ),
+            null_words=tuple(words for seen in chosen if seen is not group and (words := seen.null_words())),
+            looked_at_bytes=looked_at_bytes,
+            record_count=self._record_count,
+            empty_count=self._empty_count,
             left_out=self._all_left_out([seen.key for seen in self._fields.values() if seen not in common]),
         )
 

@@ -31,6 +31,11 @@ MAX_ENUM_VALUES = 20
 MAX_ENUM_CHARACTERS = 60
 RECORDS_A_VALUE = 5  # an enum's values come again: each so often, on average
 
+# These alone are ever quoted of a file's values.
+NULL_WORDS = frozenset(
+    ["NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NaT", "None", "none", "NULL", "Null", "null", "nil", "\\N", "-"]
+)
+
 Parse = Callable[[Any], Any]
 
 
@@ -41,6 +46,17 @@ class Refusals:
     key: str
     type: str
     refused: int
+    looked_at: int
+
+
+@dataclass(frozen=True)
+class NullWords:
+    """A field of texts that would have the type but for the words by which some programs write absence."""
+
+    key: str
+    type: str
+    words: tuple[str, ...]
+    count: int
     looked_at: int
 
 
@@ -65,6 +81,7 @@ class SeenField:
     unfit: Counter[str] = field(default_factory=Counter)
     present: int = 0
     blank: int = 0
+    nulls: Counter[str] = field(default_factory=Counter)
     long_integers: int = 0
     shortened: int = 0
     is_text: bool = True
@@ -86,6 +103,8 @@ class SeenField:
             self.is_text = False
             self.texts = None
             return
+        if text in NULL_WORDS:
+            self.nulls[text] += 1
         if LEADING_ZERO.fullmatch(text) or (
             refusals.get("integer") is INTEGER_TOO_LARGE and text.lstrip("-").isdigit()
         ):
@@ -115,13 +134,24 @@ class SeenField:
     def type(self) -> str:
         if not self.present:
             return "text"
+        return self._best(excused=0) or ("text" if self.is_text else ANYTHING)
+
+    def _best(self, *, excused: int) -> str | None:
+        """The type that refuses the fewest values, and few enough; so many of those that are refused don't count."""
         against = {name: self.refused[name] + self.unfit[name] for name in TYPES if name in self.refused}
         if "image_url" in against and any(word in self.key.lower() for word in IMAGE_WORDS):
             against["image_url"] = self.refused["image_url"]
-        best = min(against, key=against.__getitem__, default="text")
-        if against.get(best, self.present) <= self.present // TOLERATED_ONE_IN:
-            return best
-        return "text" if self.is_text else ANYTHING
+        best = min(against, key=against.__getitem__, default=None)
+        counted = self.present - excused
+        return best if best and counted and against[best] - excused <= counted // TOLERATED_ONE_IN else None
+
+    def null_words(self) -> NullWords | None:
+        """Every type refuses these words, so each has one more value for each of them."""
+        count = self.nulls.total()
+        if not count or not self.is_text or self._best(excused=0):
+            return None
+        best = self._best(excused=count)
+        return NullWords(self.key, best, tuple(sorted(self.nulls)), count, self.present) if best else None
 
     def refusals(self, type_name: str) -> Refusals:
         refused = self.refused.get(type_name, 0) + (self.blank if type_name == GROUP else 0)

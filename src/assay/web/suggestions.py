@@ -22,7 +22,7 @@ router = APIRouter(prefix=BASE_PATH)
 LOOK_SECONDS = 1.0
 CLIENT_CLOSED_REQUEST = 499  # nobody sees it but the log
 Sample = Annotated[
-    Literal["start", "all"], Query(description="What is looked at: the first records, or the whole file.")
+    Literal["start", "all"], Query(description="What is looked at of a large file: some of its records, or all.")
 ]
 
 
