@@ -81,9 +81,10 @@ class Sweeper:
             self._is_stopping.wait(min(SWEEP_SECONDS, self._settings.lease_seconds / 2))
 
     def _return_lapsed(self) -> None:
-        """After an outage, or when the machine was asleep, workers, and one is here, get the time to show that they
-        live."""
-        if self._was_asleep():
+        """After an outage or a stall of the database, or when the machine was asleep, workers, and one is here, get the
+        time to show that they live."""
+        started_at = time.monotonic()
+        if self._was_asleep() or time.monotonic() - started_at > self._settings.lease_seconds / 4:
             self.note_outage()
         if time.monotonic() - self._last_outage > self._settings.lease_seconds and return_lapsed(self._db):
             self._wake()

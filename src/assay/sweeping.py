@@ -8,7 +8,7 @@ from assay import crash_points
 from assay.compacting import compact_dataset
 from assay.db import datasets, jobs, loose_files
 from assay.db.engine import Database
-from assay.deleting import sweep_deleted
+from assay.deleting import LATE_FILES_GRACE, sweep_deleted
 from assay.errors import AssayError
 from assay.jobs import Import, Kind, State
 from assay.operations import import_folder
@@ -84,7 +84,13 @@ def sweep_attempt(db: Database, storage: Storage, job: Import) -> int:
 
 def _sweep_job(db: Database, storage: Storage, job: Import) -> int:
     removed = _remove(db, storage, job, below="")
+    # A file that came too late, or was too large: nothing will ever read it.
+    is_unwanted = job.kind is Kind.IMPORT and job.state is State.FAILED and job.size_bytes is None
+    if is_unwanted:
+        storage.delete(job.file_key)
     with db.write() as tx:
+        if is_unwanted:  # an object store takes one again while the URL is valid
+            loose_files.note_loose(tx, [job.file_key], delete_after=max(tx.now(), job.expires_at) + LATE_FILES_GRACE)
         jobs.mark_swept(tx, job.id)
     return removed
 

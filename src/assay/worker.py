@@ -353,8 +353,11 @@ class Worker:
             with self._runs_lock:
                 runs = [run for run in self._runs if not run.is_lost.is_set()]
             for run in runs:
+                started_at = time.monotonic()
                 try:
                     self._extend(run)
+                    if time.monotonic() - started_at > self._settings.lease_seconds / 4:
+                        self._sweeper.note_outage()  # the others' heartbeats had to wait as long
                 except Unavailable:
                     self._sweeper.note_outage()
                 except Exception:

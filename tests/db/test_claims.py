@@ -113,10 +113,25 @@ def test_a_workspace_at_its_limit_waits_while_another_is_served(database: Databa
     clock.advance(1)
     queue_job(database, make_dataset(database, workspace_id="other"), workspace_id="other")
     claimed = [claim(database, running_limit=2) for _ in range(4)]
-    assert [lease and lease.job.workspace_id for lease in claimed] == ["busy", "busy", "other", None]
+    assert [lease and lease.job.workspace_id for lease in claimed] == ["busy", "other", "busy", None]
     assert claimed[0] is not None
     complete(database, claimed[0])
     assert claim(database, running_limit=2) is not None
+
+
+def test_a_workspace_with_many_datasets_holds_up_no_other(database: Database, clock: Clock) -> None:
+    for _ in range(20):
+        queue_job(database, make_dataset(database, workspace_id="big"), workspace_id="big")
+    running = [claim_surely(database) for _ in range(4)]
+    clock.advance(1)
+    for _ in range(2):
+        queue_job(database, make_dataset(database, workspace_id="small"), workspace_id="small")
+    claimed = []
+    for lease in running:
+        complete(database, lease)
+        clock.advance(1)
+        claimed.append(claim_surely(database).job.workspace_id)
+    assert claimed == ["small", "small", "big", "big"]
 
 
 def test_a_claim_starts_the_counts_anew_and_names_the_attempt_and_schema(database: Database, clock: Clock) -> None:

@@ -8,14 +8,16 @@ import pytest
 
 from assay.db import jobs, leases
 from assay.db.engine import Database, ReadTransaction, WriteTransaction
+from assay.db.figures import Cause, read_figures
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.ids import new_id
-from assay.jobs import TERMINAL, Counts, Lease, State
+from assay.jobs import TERMINAL, Counts, Kind, Lease, State
+from assay.noticing import expire_imports
 from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import, make_wait, return_lapsed
 from assay.storage.base import Storage
 from db.making import LEASE, claim, claim_surely, complete, outcome_of
 from moving_clock import Clock
-from operations.steps import history, import_in, make_dataset, now_stands, upload
+from operations.steps import LIMIT, history, import_in, make_dataset, now_stands, upload
 
 
 def lose(db: Database, clock: Clock) -> Lease:
@@ -208,3 +210,18 @@ def test_worker_of_a_cancelled_job_loses_it(database: Database, storage: Storage
 def test_cancel_of_what_is_not_there_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound):
         cancel_import(database, make_dataset(database), new_id())
+
+
+def test_failed_jobs_are_counted_by_cause(database: Database, storage: Storage, clock: Clock) -> None:
+    given_up = import_in(State.QUEUED, database, storage)
+    for _ in range(LOST_ATTEMPTS_LIMIT):
+        lose(database, clock)
+    assert now_stands(database, given_up).state is State.FAILED
+    import_in(State.FAILED, database, storage)
+    cancelled = import_in(State.UNINITIALISED, database, storage)
+    cancel_import(database, cancelled.dataset_id, cancelled.id)
+    import_in(State.UNINITIALISED, database, storage)
+    clock.advance(3601)
+    expire_imports(database, storage, max_bytes=LIMIT)
+    with database.read() as tx:
+        assert read_figures(tx).failed == {(Kind.IMPORT, cause): 1 for cause in Cause}

@@ -21,6 +21,7 @@ from assay.operations import (
 )
 from assay.storage.base import Storage, Stored
 from assay.storage.local import LocalStorage
+from assay.sweeping import sweep_files
 from moving_clock import Clock
 from operations.steps import LIMIT, history, make_dataset, now_stands, offer_upload, states_of, upload
 
@@ -190,6 +191,41 @@ def test_noticed_file_over_the_limit_fails_its_import(database: Database, storag
     ended = notice_upload(database, storage, job, max_bytes=LIMIT)
     assert ended.state is State.FAILED
     assert "1,001 bytes" in (ended.reason or "")
+
+
+@pytest.mark.parametrize("how", ["refused", "cancelled", "expired"])
+def test_file_of_an_import_that_took_none_is_removed_as_often_as_it_can_come(
+    sqlite_database: Database, storage: LocalStorage, clock: Clock, how: str
+) -> None:
+    """As on an object store, which takes a PUT until the URL has expired."""
+    job = offer_upload(sqlite_database, storage, make_dataset(sqlite_database)).job
+    if how == "cancelled":
+        cancel_import(sqlite_database, job.dataset_id, job.id)
+    elif how == "expired":
+        clock.advance(3601)
+        expire_imports(sqlite_database, storage, max_bytes=LIMIT)
+    storage.put(job.file_key, b"x" * (LIMIT + 1))
+    if how == "refused":
+        notice_upload(sqlite_database, storage, job, max_bytes=LIMIT)
+    assert now_stands(sqlite_database, job).state is State.FAILED
+    sweep_files(sqlite_database, storage)
+    assert storage.stat(job.file_key) is None
+    storage.put(job.file_key, b"again")
+    clock.advance(3600 + 24 * 3600 + 1)
+    sweep_files(sqlite_database, storage)
+    assert storage.stat(job.file_key) is None
+
+
+def test_file_that_an_import_took_stays_when_it_is_cancelled(
+    sqlite_database: Database, storage: LocalStorage, clock: Clock
+) -> None:
+    job = upload(sqlite_database, storage, make_dataset(sqlite_database))
+    storage.put(job.file_key, b"age\n1\n")
+    cancel_import(sqlite_database, job.dataset_id, job.id)
+    for _ in range(2):
+        sweep_files(sqlite_database, storage)
+        clock.advance(48 * 3600)
+    assert storage.stat(job.file_key) is not None
 
 
 def test_quiet_time_keeps_a_half_written_file_from_being_noticed(database: Database, storage: Storage) -> None:

@@ -16,6 +16,7 @@ from assay.jobs import Counts, Import, State
 from assay.operations import LOST_ATTEMPTS_LIMIT, cancel_import
 from assay.storage.base import Stored
 from assay.storage.local import LocalStorage
+from assay.sweeper import Sweeper
 from assay.sweeping import sweep_files
 from services.callers import wait_until
 from worker import faults
@@ -77,6 +78,32 @@ def test_machine_that_was_asleep_keeps_its_jobs(bench: Bench, sqlite_url: str, c
             (sleepy.storage.root.parent / "open").touch()
             assert sleepy.ended(job).attempt == 1
         assert_imported_once(sleepy, job)
+
+
+def test_stall_of_the_database_is_not_taken_for_the_silence_of_a_worker(bench: Bench, sqlite_url: str) -> None:
+    """Nobody could extend a lease meanwhile, so all get the time for it."""
+    flows = threading.Event()
+    flows.set()
+
+    def now() -> datetime:
+        assert flows.wait(60)
+        return datetime.now(UTC)
+
+    with closing(open_database(sqlite_url, clock=now)) as db:
+        stalling = replace(bench, db=db)
+        job = stalling.upload(stalling.make_dataset(), csv_of(AGES))
+        with db.write() as tx:
+            leases.claim_next(tx, lease=timedelta(0), running_limit=1)
+        flows.clear()
+        sweeper = Sweeper(db, bench.storage, replace(bench.settings, lease_seconds=2), wake=lambda: None)
+        sweeper.start()
+        time.sleep(1)
+        flows.set()
+        time.sleep(0.7)
+        assert stalling.now(job).state is State.PROCESSING
+        stalling.in_state(State.QUEUED, job)
+        sweeper.stop()
+        sweeper.join(5)
 
 
 def test_worker_stops_though_the_storage_does_not_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, or_, select, text
 
 from assay.db.engine import ReadTransaction
 from assay.db.tables import jobs
@@ -12,6 +13,15 @@ from assay.jobs import TERMINAL, Kind, State
 
 RECENT = timedelta(hours=1)
 DURATIONS_LOOKED_AT = 1000
+
+
+class Cause(StrEnum):
+    """Why a job failed, for whoever runs the service: only `service` is theirs to mend."""
+
+    SERVICE = "service"
+    FILE = "file"
+    UNUSED = "unused"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Figures:
     """
 
     jobs: dict[tuple[Kind, State], int]
+    failed: dict[tuple[Kind, Cause], int]
     records_by_outcome: dict[str, int]
     queue_age_seconds: float
     recent_seconds: list[float]
@@ -34,11 +45,27 @@ def read_figures(tx: ReadTransaction) -> Figures:
     counted = select(jobs.c.kind, jobs.c.state, func.count().label("jobs")).group_by(jobs.c.kind, jobs.c.state)
     return Figures(
         jobs={(Kind(row.kind), State(row.state)): row.jobs for row in tx.connection.execute(counted)},
+        failed=_failed_by_cause(tx),
         records_by_outcome=_records_by_outcome(tx),
         queue_age_seconds=_queue_age_seconds(tx),
         recent_seconds=_recent_seconds(tx),
         deliveries=count_deliveries(tx),
     )
+
+
+def _failed_by_cause(tx: ReadTransaction) -> dict[tuple[Kind, Cause], int]:
+    """By the words that such a job's reason begins with: what was given up, and stored files that are damaged."""
+    is_service = or_(*(jobs.c.reason.like(f"{words} %") for words in ("The service", "The stored", "A stored")))
+    is_unused = (jobs.c.kind == Kind.IMPORT.value) & jobs.c.uploaded_at.is_(None)
+    cause = case(
+        (jobs.c.reason == "Cancelled", Cause.CANCELLED.value),
+        (is_unused, Cause.UNUSED.value),
+        (is_service, Cause.SERVICE.value),
+        else_=Cause.FILE.value,
+    ).label("cause")
+    failed = select(jobs.c.kind, cause, func.count().label("jobs")).where(jobs.c.state == State.FAILED.value)
+    rows = tx.connection.execute(failed.group_by(jobs.c.kind, text("cause")))
+    return {(Kind(row.kind), Cause(row.cause)): row.jobs for row in rows}
 
 
 def _records_by_outcome(tx: ReadTransaction) -> dict[str, int]:

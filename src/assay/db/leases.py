@@ -19,9 +19,10 @@ from assay.jobs import Counts, Import, Kind, Lease, State
 def claim_next(tx: WriteTransaction, *, lease: timedelta, running_limit: int) -> Lease | None:
     """Take the next job in line, or None when there is none that may run.
 
-    Each dataset's line is served from its head and only while no job of that dataset runs or has to wait; between
-    datasets, the one that has waited longest, since its last claim or since its first job came, is served first. A
-    workspace has at most `running_limit` jobs running.
+    Each dataset's line is served from its head and only while no job of that dataset runs or has to wait. The workspace
+    with the fewest jobs running is served first, so that one with many datasets holds up no other; between datasets,
+    the one that has waited longest, since its last claim or since its first job came. A workspace has at most
+    `running_limit` jobs running.
     """
     # Claims take turns: each sees all that was claimed before it, so limit, order and fairness hold exactly.
     take_turn(tx, CLAIM_LOCK)
@@ -49,18 +50,25 @@ def _next_dataset(tx: WriteTransaction, running_limit: int) -> UUID | None:
         .subquery("line")
     )
     waiting = select(jobs.c.dataset_id).where(jobs.c.state == State.QUEUED.value, jobs.c.lease_until > tx.now())
-    running_of_workspaces = select(jobs.c.workspace_id).where(is_running).group_by(jobs.c.workspace_id)
+    running = (
+        select(jobs.c.workspace_id, func.count().label("jobs"))
+        .where(is_running)
+        .group_by(jobs.c.workspace_id)
+        .subquery("running")
+    )
+    running_jobs = func.coalesce(running.c.jobs, 0)
     last_claimed_at = datasets.c.last_claimed_at
     waiting_since = case((last_claimed_at > line.c.head_since, last_claimed_at), else_=line.c.head_since)
     statement = (
         select(datasets.c.id)
         .join(line, line.c.dataset_id == datasets.c.id)
+        .outerjoin(running, running.c.workspace_id == datasets.c.workspace_id)
         .where(
             datasets.c.id.not_in(select(jobs.c.dataset_id).where(is_running)),
             datasets.c.id.not_in(waiting),
-            datasets.c.workspace_id.not_in(running_of_workspaces.having(func.count() >= running_limit)),
+            running_jobs < running_limit,
         )
-        .order_by(waiting_since, line.c.head_since, datasets.c.id)
+        .order_by(running_jobs, waiting_since, line.c.head_since, datasets.c.id)
         .limit(1)
         # One that another transaction holds, to set its schema for one, is passed over until the next claim.
         .with_for_update(of=datasets, skip_locked=True, key_share=True)

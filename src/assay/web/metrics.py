@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.db.engine import Database
-from assay.db.figures import Figures, read_figures
+from assay.db.figures import Cause, Figures, read_figures
 from assay.db.webhooks import DeliveryState
 from assay.jobs import Kind, State
 
@@ -56,6 +56,11 @@ class _Jobs(Collector):
             for state in State:
                 by_state.add_metric([kind.value, state.value], figures.jobs.get((kind, state), 0))
         yield by_state
+        failed = GaugeMetricFamily("assay_failed_jobs", "Failed jobs by kind and cause.", labels=["kind", "cause"])
+        for kind in Kind:
+            for cause in Cause:
+                failed.add_metric([kind.value, cause.value], figures.failed.get((kind, cause), 0))
+        yield failed
         records = GaugeMetricFamily("assay_records", "Records of ended jobs by outcome.", labels=["outcome"])
         for outcome, count in figures.records_by_outcome.items():
             records.add_metric([outcome], count)
