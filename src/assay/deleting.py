@@ -1,7 +1,6 @@
 """The deletion of a dataset: its rows at once, its files afterwards, and again by the sweep until none can come."""
 
 import logging
-import threading
 from datetime import timedelta
 from itertools import islice
 from uuid import UUID
@@ -18,8 +17,6 @@ DELETIONS_A_SWEEP = 100
 FILES_AT_ONCE = 1000
 # Longer than an upload may take that began before its URL expired, or an attempt that doesn't know yet that it is lost.
 LATE_FILES_GRACE = timedelta(hours=24)
-
-_sweeping_now = threading.Lock()
 
 
 def delete_dataset(db: Database, dataset_id: UUID) -> None:
@@ -58,18 +55,3 @@ def _empty(storage: Storage, folder: str) -> int:
         storage.delete_many(keys)
         removed += len(keys)
     return removed
-
-
-def sweep_deleted_now(db: Database, storage: Storage) -> None:
-    """Right after a deletion, when there is nobody to tell: what can't be removed now is for the sweep.
-
-    One thread of a process does it at a time, for there may be very many files, and the others have requests to answer.
-    """
-    if not _sweeping_now.acquire(blocking=False):
-        return
-    try:
-        sweep_deleted(db, storage)
-    except AssayError as error:
-        log.warning("files of deleted datasets have to wait for the sweep: %s", error)
-    finally:
-        _sweeping_now.release()

@@ -1,17 +1,15 @@
 """A deleted dataset: its rows are gone at once, its files soon, and what was under way changes nothing any more."""
 
-import threading
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 
-from assay import deleting
 from assay.db import datasets, leases
 from assay.db.engine import Database
 from assay.db.tables import deletions, job_events, metadata
-from assay.deleting import LATE_FILES_GRACE, delete_dataset, sweep_deleted, sweep_deleted_now
+from assay.deleting import LATE_FILES_GRACE, delete_dataset, sweep_deleted
 from assay.errors import Conflict, ErrorCode, NotFound, Unavailable
 from assay.jobs import Lease, State
 from assay.operations import SeenUpload, create_dataset, finish_upload, get_import, lose_attempt
@@ -140,7 +138,8 @@ def test_storage_that_is_down_leaves_the_files_to_the_sweep(
     put_file(storage, dataset_id, "parts")
     delete_dataset(sqlite_database, dataset_id)
     moved = storage.root.rename(storage.root.with_name("unplugged"))
-    sweep_deleted_now(sqlite_database, storage)
+    with pytest.raises(Unavailable):
+        sweep_deleted(sqlite_database, storage)
     assert remembered(sqlite_database) == 1
     moved.rename(storage.root)
     clock.advance(60)
@@ -167,25 +166,6 @@ def test_files_that_cannot_be_removed_hold_up_no_other_dataset(
     assert sweep_deleted(sqlite_database, storage) == 1
     assert keys(storage, other) == []
     assert len(keys(storage, stuck)) == 1
-
-
-def test_one_thread_of_a_process_removes_files_right_after_deletions(
-    sqlite_database: Database, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    began, may_end = threading.Event(), threading.Event()
-
-    def wait(*_: object) -> int:
-        began.set()
-        assert may_end.wait(30)
-        return 0
-
-    monkeypatch.setattr(deleting, "sweep_deleted", wait)
-    first = threading.Thread(target=sweep_deleted_now, args=(sqlite_database, storage))
-    first.start()
-    assert began.wait(30)
-    sweep_deleted_now(sqlite_database, storage)  # would wait for ever
-    may_end.set()
-    first.join()
 
 
 def test_job_of_a_deleted_dataset_is_not_claimed(database: Database, storage: LocalStorage) -> None:

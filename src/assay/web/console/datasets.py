@@ -4,12 +4,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, BackgroundTasks
+from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from assay.db import datasets, jobs, migrating, overviews
 from assay.db.datasets import Dataset
-from assay.deleting import delete_dataset, sweep_deleted_now
+from assay.deleting import delete_dataset
 from assay.errors import Invalid, InvalidFields, Unavailable
 from assay.jobs import State
 from assay.migrations import Migration
@@ -135,9 +135,7 @@ def get_delete(dataset_id: DatasetId, services: WithServices, visitor: Reading) 
 
 
 @router.post("/datasets/{dataset_id}/delete")
-def post_delete(
-    dataset_id: DatasetId, services: WithServices, visitor: Writing, form: Form, afterwards: BackgroundTasks
-) -> Response:
+def post_delete(dataset_id: DatasetId, services: WithServices, visitor: Writing, form: Form) -> Response:
     dataset = dataset_for(services, visitor.token, dataset_id)
     # A browser shows runs of white space as one space, so that is what people see and type.
     if text_of(form, "name").split() != dataset.name.split():
@@ -145,7 +143,6 @@ def post_delete(
         context = dataset_context(services, dataset, tab="")
         return render("dataset_delete.html", visitor, status=400, **context, faults=faults)
     delete_dataset(services.db, dataset.id)
-    afterwards.add_task(sweep_deleted_now, services.db, services.storage)
     return RedirectResponse("/", status_code=303)
 
 
