@@ -172,7 +172,8 @@ def _as_import_job(filename: str, found: "Report | Unusable") -> dict[str, Any]:
     if found.rejected_count:
         job["rejected_count"] = found.rejected_count
         job["errors"] = [
-            {"record_index": index, "field": field, "reason": reason} for index, field, reason in found.first_faults
+            {"record_index": index, "line": line, "field": field, "reason": reason}
+            for (index, field, reason), line in zip(found.first_faults, found.first_lines, strict=True)
         ]
         job["error_summary"] = [
             {"field": field, "reason": reason, "count": count}
@@ -227,6 +228,7 @@ def _print_faults(report: "Report") -> None:
     if len(reasons) > SHOWN_REASONS:
         click.echo(f"and {len(reasons) - SHOWN_REASONS:,} other reasons")
     click.echo("")
-    print_table(["RECORD", "FIELD", "FIRST FAULT"], report.first_faults[:SHOWN_ERRORS], right=[0])
+    faults = zip(report.first_lines, report.first_faults[:SHOWN_ERRORS], strict=False)
+    print_table(["LINE", "RECORD", "FIELD", "FIRST FAULT"], [(line, *fault) for line, fault in faults], right=[0, 1])
     if report.rejected_count > SHOWN_ERRORS:
         click.echo(f"and {report.rejected_count - SHOWN_ERRORS:,} more rejected records; --json shows up to 1,000")

@@ -43,7 +43,7 @@ def test_json_is_a_list_of_import_jobs_and_nothing_else(folder: Path) -> None:
         "accepted_count": 2,
         "duplicate_count": 0,
         "rejected_count": 1,
-        "errors": [{"record_index": 1, "field": "age", "reason": "Value must be an integer"}],
+        "errors": [{"record_index": 1, "line": 3, "field": "age", "reason": "Value must be an integer"}],
         "error_summary": [{"field": "age", "reason": "Value must be an integer", "count": 1}],
     }
     assert json.loads(ran.stdout) == [mixed]

@@ -87,6 +87,7 @@ def test_rejected_rows_of_a_csv_stand_below_its_header(tmp_path):
     rejected = tmp_path / "out.csv"
     report = check_file(path, SCHEMA, rejected=rejected, chunk_bytes=4)
     assert (report.record_count, report.rejected_count) == (5, 4)
+    assert report.first_lines == [4, 6, 7, 8]
     head = b'\xef\xbb\xbf\n"name",age\r\n'
     assert rejected.read_bytes() == head + b'"b\n""x""",0\r\ncid,1,2\r\nd"d,1\r\n,'
 

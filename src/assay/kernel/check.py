@@ -52,7 +52,8 @@ COPY_BYTES = 1024 * 1024
 class Report:
     """`accepted_count` includes duplicates. `faults_by_reason` counts faults by their field and reason; where there are
     very many reasons, as when each names its position, by the title of their code. The last two are of a CSV: columns
-    whose values are not kept, and fields that are null in each record."""
+    whose values are not kept, and fields that are null in each record. `first_lines` are the lines of the file, from 1,
+    on which the records of `first_faults` begin."""
 
     record_count: int = 0
     accepted_count: int = 0
@@ -60,6 +61,7 @@ class Report:
     duplicate_count: int = 0
     first_faults: list[tuple[int, str, str]] = field(default_factory=list)
     faults_by_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first_lines: list[int] = field(default_factory=list)
     columns_not_in_schema: tuple[str, ...] = ()
     fields_without_column: tuple[str, ...] = ()
 
@@ -83,6 +85,7 @@ def check_file(
     report = Report()
     summary = ErrorSummary()
     seen = SeenIds()
+    first_offsets: list[int] = []
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
         read = _reader(file)
@@ -100,6 +103,7 @@ def check_file(
             if chunk.header is not None and not report.record_count:
                 _compare_names(report, chunk.header, [field.key for field in schema.fields])
             repeated = seen.add(result.ids)
+            first_offsets += _offsets(result, MAX_FIRST_FAULTS - len(first_offsets))
             _add(report, result, duplicate_count=len(repeated))
             summary.add(_fault_counts(result.rejections))
             if accepted is not None:
@@ -107,6 +111,7 @@ def check_file(
             write_rejected(result.rejections)
             if progress is not None:
                 progress(chunk.end, size_bytes)
+        report.first_lines = _lines_at(read, first_offsets)
     report.faults_by_reason = Counter({(row.field, row.reason): row.count for row in summary.rows()})
     return report
 
@@ -115,6 +120,22 @@ def _compare_names(report: Report, columns: tuple[str, ...], keys: list[str]) ->
     known, present = set(keys), set(columns)
     report.columns_not_in_schema = tuple(name for name in columns if name not in known)
     report.fields_without_column = tuple(key for key in keys if key not in present)
+
+
+def _offsets(result: ChunkResult, most: int) -> list[int]:
+    """Where the first rejected records begin, each once."""
+    return list(dict.fromkeys(result.rejections.column("byte_offset").to_pylist()))[:most] if most else []
+
+
+def _lines_at(read: ReadRange, offsets: list[int]) -> list[int]:
+    """The lines that begin at these places, ascending; line breaks within quotes count."""
+    lines, at, line = [], 0, 1
+    for offset in offsets:
+        for start in range(at, offset, COPY_BYTES):
+            line += read(start, min(COPY_BYTES, offset - start)).count(b"\n")
+        at = offset
+        lines.append(line)
+    return lines
 
 
 def _add(report: Report, result: ChunkResult, *, duplicate_count: int) -> None:

@@ -90,13 +90,14 @@ _CONSTANT = re.compile(rb"-?(?:NaN|Infinity)\b")
 _WORDS = (b"true", b"false", b"null")
 _COUNTED = re.compile(rb"[tfn].{0,3}\Z|\\u", re.DOTALL)
 _TOO_SHORT = "the record ends too soon"
+_NO_SECOND_HALF = "unexpected end of hex escape"  # after the first half of a surrogate pair, whatever follows
 _MISSPELLED = "misspelled true, false or null"
 _BARE_WORD = re.compile(rb"[ \t\r\n]*(?=[tfn])")
 
 
 def _malformed(record: bytes, message: str) -> Fault:
     said = _SAID.fullmatch(message)
-    if said is None or "surrogate" in said[1]:
+    if said is None or "surrogate" in said[1] or said[1] == _NO_SECOND_HALF:
         lone = _lone_surrogate(record)
         what, position = _too_short(record) if lone is None else ("lone surrogate", lone)
     elif said[1] == "invalid character":
