@@ -21,6 +21,7 @@ from assay.cli_output import (
 )
 from assay.cli_sources import NamedSource, sources_of, spooled
 from assay.errors import ErrorCode, Invalid, InvalidFields
+from assay.fileformats import format_of_local_file
 
 if TYPE_CHECKING:
     from assay.kernel.check import Report
@@ -65,8 +66,8 @@ def check(
 ) -> None:
     """Check every record of files against a schema.
 
-    It needs no service. FILE is a .csv or .jsonl, a pattern, or '-' for standard input. Each is checked by itself, as
-    the first file of an empty dataset would be; all are looked at before the first is checked.
+    It needs no service. FILE is a .csv, .jsonl or .ndjson, a pattern, or '-' for standard input. Each is checked
+    by itself, as the first file of an empty dataset would be; all are looked at before the first is checked.
 
     Exit code: 0 all records accepted, 1 some rejected, 2 a file or the schema can't be used.
     """
@@ -75,7 +76,7 @@ def check(
     found: list[Report | Unusable] = []
     try:
         dataset_schema = _read_schema(schema)
-        sources = sources_of(files, filename=filename)
+        sources = sources_of(files, filename=filename, format_of=format_of_local_file)
         _look_at_outputs(sources, outputs)
         for source in sources:
             found.append(_check_one(source, dataset_schema, outputs, processes=processes or os.cpu_count() or 1))

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli_output import print_json, say
+from assay.cli_output import give_up, print_json, say
+from assay.cli_sources import sources_of, spooled
 from assay.errors import ErrorCode, Invalid
+from assay.fileformats import format_of_local_file
 from assay.rejections import counted
 
 if TYPE_CHECKING:
@@ -18,34 +19,34 @@ SHOWN_NAMES = 10
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path())
+@click.option("--filename", help="What the file is called, as for '-': ends in .csv or .jsonl.")
 @click.option("--all", "whole", is_flag=True, help="Look at every record, of a file past 4 MiB too; else at some.")
-def infer(file: Path, whole: bool) -> None:
+def infer(file: str, filename: str | None, whole: bool) -> None:
     """Propose a schema for FILE (.csv or .jsonl), as JSON.
 
-    It is to be read and changed, and may reject a few values of many. How many of those that were looked at, and which
-    columns a schema can't have, is told on standard error.
+    FILE may be a .ndjson too, or '-' for standard input. The schema is to be read and changed, and may reject a few
+    values of many. How many of those that were looked at, and which columns a schema can't have, is told on standard
+    error.
 
     Exit code: 0 with a schema, 2 if none can be told from the file.
     """
-    from assay.fileformats import FILE_FORMATS, format_of_filename
     from assay.kernel.files import FileFault
     from assay.kernel.infer import infer_schema
     from assay.schema import schema_to_json
 
-    file_format = format_of_filename(file.name)
-    if file_format is None:
-        endings = " or ".join(row.extension for row in FILE_FORMATS.values())
-        raise Invalid(f"{file}: The name of the file must end with {endings}.", code=ErrorCode.UNUSABLE_FILE)
+    source, *others = sources_of((file,), filename=filename, format_of=format_of_local_file)
+    if others:
+        give_up(f"A schema is told from one file, and {len(others) + 1:,} match {file!r}.")
     try:
-        with file.open("rb") as opened:
+        with spooled(source) as path, path.open("rb") as opened:
             size_bytes = os.fstat(opened.fileno()).st_size
 
             def read(offset: int, length: int) -> bytes:
                 opened.seek(offset)
                 return opened.read(length)
 
-            proposal = infer_schema(read, size_bytes=size_bytes, format=file_format, whole=whole)
+            proposal = infer_schema(read, size_bytes=size_bytes, format=source.format, whole=whole)
     except FileFault as fault:
         raise Invalid(f"{file}: {fault.reason}", code=ErrorCode.UNUSABLE_FILE) from fault
     except OSError as error:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from assay.cli_output import give_up
-from assay.fileformats import FILE_FORMATS, format_of_filename
+from assay.fileformats import FILE_FORMATS, format_of_filename, format_of_local_file
 
 STANDARD_INPUT = "-"
 BLOCK_BYTES = 1024 * 1024
@@ -30,7 +30,9 @@ class NamedSource:
         return self.path == STANDARD_INPUT
 
 
-def sources_of(files: tuple[str, ...], *, filename: str | None) -> list[NamedSource]:
+def sources_of(
+    files: tuple[str, ...], *, filename: str | None, format_of: Callable[[str], str | None] = format_of_filename
+) -> list[NamedSource]:
     """All that the words name, each looked at, so that a wrong one stops before anything is done."""
     paths = [path for text in files for path in _expanded(text)]
     if STANDARD_INPUT in paths and len(paths) > 1:
@@ -39,15 +41,15 @@ def sources_of(files: tuple[str, ...], *, filename: str | None) -> list[NamedSou
         give_up("--filename names one file, and there are several.")
     if STANDARD_INPUT in paths and filename is None:
         give_up("Say what standard input is with --filename NAME.csv or NAME.jsonl.")
-    return [_source_of(path, name=filename or Path(path).name) for path in paths]
+    return [_source_of(path, name=filename or Path(path).name, format_of=format_of) for path in paths]
 
 
-def _source_of(path: str, *, name: str) -> NamedSource:
+def _source_of(path: str, *, name: str, format_of: Callable[[str], str | None]) -> NamedSource:
     if path != STANDARD_INPUT:
         _look_at(Path(path))
     elif sys.stdin is None:
         give_up("Standard input is closed; pipe something into it.")
-    file_format = format_of_filename(name)
+    file_format = format_of(name)
     if file_format is None:
         called = path if name == Path(path).name else name
         give_up(f"{called}: the name must end in .csv or .jsonl; --filename gives the file another name.")
@@ -62,7 +64,7 @@ def spooled(source: NamedSource) -> Iterator[Path]:
     """
     path = Path(source.path)
     is_copied = source.is_standard_input or not path.is_file()
-    if not is_copied and format_of_filename(path.name) == source.format:
+    if not is_copied and format_of_local_file(path.name) == source.format:
         yield path
         return
     with ExitStack() as stack:

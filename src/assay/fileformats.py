@@ -21,3 +21,8 @@ def format_of_filename(name: str) -> str | None:
     """The key of `FILE_FORMATS` whose extension the name ends with, in any letter case."""
     lowered = name.lower()
     return next((key for key, row in FILE_FORMATS.items() if lowered.endswith(row.extension)), None)
+
+
+def format_of_local_file(name: str) -> str | None:
+    """As `format_of_filename`; off the service, JSON Lines may have their other ending too."""
+    return "jsonl" if name.lower().endswith(".ndjson") else format_of_filename(name)

@@ -36,6 +36,16 @@ def test_words_for_absence_and_empty_records_are_told_on_standard_error(tmp_path
     ]
 
 
+def test_standard_input_and_other_names_are_taken_as_by_check(tmp_path: Path) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(b'{"a": 1}\n')
+    for words, stdin in (([str(file)], b""), (["-", "--filename", "x.jsonl"], file.read_bytes())):
+        ran = CliRunner().invoke(main, ["infer", *words], input=stdin)
+        assert (ran.exit_code, json.loads(ran.stdout)["fields"]) == (0, {"a": {"type": "integer"}})
+    (tmp_path / "s.json").write_text('{"fields": {"a": {"type": "integer"}}}')
+    assert CliRunner().invoke(main, ["check", str(file), "--schema", str(tmp_path / "s.json")]).exit_code == 0
+
+
 def test_how_much_was_looked_at_is_told_where_it_was_not_all(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(b'{"a": 1}\n' * 600_000)

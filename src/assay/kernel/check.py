@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from assay.error_summary import ErrorSummary, FaultCount
 from assay.errors import ErrorCode, Unavailable
-from assay.fileformats import FILE_FORMATS, format_of_filename
+from assay.fileformats import FILE_FORMATS, format_of_local_file
 from assay.kernel.chunks import (
     DEFAULT_CHUNK_BYTES,
     DEFAULT_RECORD_LIMIT_BYTES,
@@ -78,7 +78,7 @@ def check_file(
 ) -> Report:
     """Raises `FileFault` if the file can't be used, `Unavailable` if a process of the pool was killed; then neither
     output is there. `rejected` gets the rejected records byte for byte, below the file's byte order mark and header."""
-    format = format_of_filename(path.name)
+    format = format_of_local_file(path.name)
     if format is None:
         endings = " or ".join(row.extension for row in FILE_FORMATS.values())
         raise FileFault(f"The name of the file must end with {endings}.")
