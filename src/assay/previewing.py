@@ -11,8 +11,8 @@ from assay.db import jobs
 from assay.db.engine import Database
 from assay.fileformats import FILE_FORMATS
 from assay.jobs import Import
-from assay.kernel.chunks import plan_chunks
-from assay.kernel.files import FileFault, ReadRange, check_header, read_header, text_offset
+from assay.kernel.chunks import beginning, plan_chunks
+from assay.kernel.files import FileFault, ReadRange
 from assay.kernel.formats import FORMATS
 from assay.kernel.marking import MarkedText, mark_value
 from assay.rejections import Fault
@@ -101,26 +101,20 @@ def _judged(schema: DatasetSchema, sample: Sample) -> Preview:
         deque(plan, maxlen=0)  # raises as it does for an import
     elif b"\n" not in data:
         return BEYOND
-    header: tuple[str, ...] = ()
-    if format.has_header:
-        first = read_header(_reader(data), size_bytes=len(data), record_limit_bytes=SAMPLE_BYTES)
-        check_header(first.names, schema)
-        header, offset = first.names, first.end
-    else:
-        offset = text_offset(_reader(data), len(data))
+    header, offset = beginning(_reader(data), len(data), sample.format, SAMPLE_BYTES, schema)
     ends = format.framing.ends(data, offset, SAMPLE_RECORDS * 4)
     end = int(ends[-1]) if len(ends) else offset
     if sample.is_whole and len(ends) < SAMPLE_RECORDS * 4:
         end = len(data)
     body = data[offset:end]
     frames = format.framing.frames(body)
-    judge = format.judge(schema, header)
+    judge = format.judge(schema, header or ())
     records = []
     for index in range(min(len(frames), SAMPLE_RECORDS)):
         record = body[int(frames.starts[index]) : int(frames.stops[index])]
         _, faults = judge(record)
         field, reason = (faults[0].field, faults[0].reason) if faults else ("", "")
-        shown = mark_value(record, field, reason, format=sample.format, header=header)
+        shown = mark_value(record, field, reason, format=sample.format, header=header or ())
         records.append(PreviewedRecord(record_index=index, faults=tuple(faults), shown=shown))
     has_more = len(frames) > len(records) or end < len(data)
     return Preview(records=tuple(records), file_fault=None, is_beyond=False, has_more=has_more) if records else BEYOND

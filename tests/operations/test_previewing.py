@@ -46,6 +46,14 @@ def test_file_that_would_be_refused_says_why(text: str, says: str) -> None:
     assert says in found.file_fault
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_json_that_is_no_record_a_line_is_told_of_by_its_start(is_whole: bool) -> None:
+    data = b"[\n" + b'{"age": 4},\n' * 200
+    found = preview(SCHEMA, Sample(data=data, format="jsonl", is_whole=is_whole))
+    assert "The file is a JSON array" in (found.file_fault or "")
+    assert found.records == ()
+
+
 def test_record_that_the_sample_cuts_is_left_out() -> None:
     found = preview(SCHEMA, Sample(data=b"age\n4\n5\n6", format="csv", is_whole=False))
     assert len(found.records) == 2

@@ -119,7 +119,7 @@ def plan_chunks(
     perhaps late: a quote that is never closed shows only at the end. A file that `is_known` was imported before, maybe
     by an earlier release and under another schema: whether it suits this one is not asked."""
     framing = FORMATS[format].framing
-    header, offset = _beginning(read, size_bytes, format, record_limit_bytes, None if is_known else schema)
+    header, offset = beginning(read, size_bytes, format, record_limit_bytes, None if is_known else schema)
     # Bounds what a chunk of very short records, or of blank lines, takes in memory once it is taken apart.
     most_lines = max(1, MAX_CELLS // max(1, len(schema.fields)))  # whoever looks for the records alone names none
     block_bytes = min(block_bytes, chunk_bytes)
@@ -152,7 +152,7 @@ def plan_chunks(
         raise FileFault("The file has no records.")
 
 
-def _beginning(
+def beginning(
     read: ReadRange, size_bytes: int, format: str, record_limit_bytes: int, schema: DatasetSchema | None
 ) -> tuple[tuple[str, ...] | None, int]:
     """The header's names, where there is one, and where the records begin; both as the schema asks, if there is one."""
