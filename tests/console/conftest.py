@@ -36,7 +36,7 @@ class Desk:
     visitor: Visitor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def busy_services(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     folder = tmp_path_factory.mktemp("console")
     db = open_database(f"sqlite:///{shutil.copy(migrated_file, folder / 'assay.db')}")
@@ -99,7 +99,7 @@ class Window:
         self.page.wait_for_url(self.address + "/")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     try:
         with running_chromium() as browser:
@@ -108,7 +108,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(f"NO BROWSER, so the console is tested without scripts alone: {error}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def console_server(busy_services: Services) -> Iterator[httpx.Client]:
     with served(make_app(busy_services)) as client:
         yield client
