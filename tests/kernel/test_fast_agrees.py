@@ -137,17 +137,17 @@ CSV_RECORDS = [
 ]
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \r\n", b"\t\n", b"\r\r\n"])
-@pytest.mark.parametrize("last_end", [b"\n", b"\r\n", b"\r", b" ", b""])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \r\n", b"\t\n", b"\r\r\n", b"\r", b" ", b""])
 @pytest.mark.parametrize(("format", "records"), [("jsonl", JSONL_RECORDS), ("csv", CSV_RECORDS)])
-def test_records_may_be_cut_off_anywhere(format, records, end, last_end, monkeypatch):
+def test_records_may_be_cut_off_anywhere(format, records, end, monkeypatch):
     """The fast pass tells of most that they are; what is said of them is what the exact pass would have said."""
     schema = fields_schema(a="text", n="number", j="json", b="boolean")
     header = ("a", "n", "j", "b", "x") if format == "csv" else None
     for record in records:
         parts = [record[:length] for length in range(1, len(record) + 1)]
-        whole = end.join(parts) + last_end
-        for data in filter(FORMATS[format].framing.frames, [whole, *(part + last_end for part in parts)]):
+        line_end = end if end.endswith(b"\n") else b"\n"  # what else there is can only end the last record
+        whole = line_end.join(parts) + end
+        for data in filter(FORMATS[format].framing.frames, [whole, *(part + end for part in parts)]):
             chunk = Chunk(0, 0, len(data), 0, header, 0)
             compare(data, ChunkTask(chunk, format, schema, DATASET_ID), monkeypatch)
 

@@ -266,7 +266,7 @@ def test_at_most_one_field_is_the_task_group():
 
 
 def test_only_a_sample_of_a_large_file_is_read_unless_asked():
-    data = b'{"a": 1}\n' * 150_000 + b'{"a": 1.5, "b": 1}\n' + b'{"a": 1}\n' * 850_000
+    data = b'{"a": 1}\n' * 150_000 + b'{"a": 1.5, "b": 1}\n' + b'{"a": 1}\n' * 400_000
     read_bytes = 0
 
     def read(at, size):
@@ -280,7 +280,7 @@ def test_only_a_sample_of_a_large_file_is_read_unless_asked():
     assert start.looked_at_bytes <= 2 * infer_records.SAMPLE_BYTES
     whole = infer_schema(read, size_bytes=len(data), format="jsonl", whole=True)
     assert [(field.key, field.type) for field in whole.schema.fields] == [("a", "number"), ("b", "integer")]
-    assert (whole.looked_at_bytes, whole.record_count) == (len(data), 1_000_001)
+    assert (whole.looked_at_bytes, whole.record_count) == (len(data), 550_001)
 
 
 @pytest.mark.parametrize("line", ['{at},"{c}",{v}', '{at},"{c}, or\n""{at}"",\nso",{v}'])
