@@ -22,6 +22,7 @@ from assay.cli_output import (
 from assay.cli_sources import NamedSource, sources_of, spooled
 from assay.errors import ErrorCode, Invalid, InvalidFields
 from assay.fileformats import format_of_local_file
+from assay.rejections import named
 
 if TYPE_CHECKING:
     from assay.kernel.check import Report
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SHOWN_ERRORS = 20
 SHOWN_REASONS = 20
-SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,7 @@ def _print_report(name: str, report: "Report", outputs: Outputs) -> None:
 
 def _print_names(what: str, names: tuple[str, ...]) -> None:
     if names:
-        more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
-        say(f"{what}: {', '.join(names[:SHOWN_NAMES])}{more}")
+        say(f"{what}: {named(names)}")
 
 
 def _print_total(found: "list[Report | Unusable]") -> None:

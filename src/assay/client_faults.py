@@ -35,12 +35,8 @@ class ApiError(Exception):
         return partial(ApiError, **{name: getattr(self, name) for name in names}), (), self.__dict__
 
     def __str__(self) -> str:
-        after = self.retry_after_seconds
-        return (
-            f"{super().__str__()} It asks for {after:,.0f} seconds until it is called again."
-            if after
-            else super().__str__()
-        )
+        said, after = super().__str__(), self.retry_after_seconds
+        return f"{said} It asks for {after:,.0f} seconds until it is called again." if after else said
 
 
 class ServiceUnreachable(Exception):

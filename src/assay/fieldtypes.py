@@ -280,12 +280,20 @@ class _RepeatedKeyError(Exception):
 
 
 def _only_keys(pairs: list[tuple[str, object]]) -> None:
+    twice = key_twice_in(pairs)
+    if twice is not None:
+        raise _RepeatedKeyError(twice)
+
+
+def key_twice_in(pairs: list[tuple[str, object]]) -> str | None:
+    """The first key of an object that stands there before."""
     if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _RepeatedKeyError(key)
+                return key
             seen.add(key)
+    return None
 
 
 # The numbers are of no interest, and int() refuses those of more than 4,300 digits.

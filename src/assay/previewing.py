@@ -101,20 +101,21 @@ def _judged(schema: DatasetSchema, sample: Sample) -> Preview:
         deque(plan, maxlen=0)  # raises as it does for an import
     elif b"\n" not in data:
         return BEYOND
-    header, offset = beginning(_reader(data), len(data), sample.format, SAMPLE_BYTES, schema)
+    names, offset = beginning(_reader(data), len(data), sample.format, SAMPLE_BYTES, schema)
+    header = names or ()
     ends = format.framing.ends(data, offset, SAMPLE_RECORDS * 4)
     end = int(ends[-1]) if len(ends) else offset
     if sample.is_whole and len(ends) < SAMPLE_RECORDS * 4:
         end = len(data)
     body = data[offset:end]
     frames = format.framing.frames(body)
-    judge = format.judge(schema, header or ())
+    judge = format.judge(schema, header)
     records = []
     for index in range(min(len(frames), SAMPLE_RECORDS)):
         record = body[int(frames.starts[index]) : int(frames.stops[index])]
         _, faults = judge(record)
         field, reason = (faults[0].field, faults[0].reason) if faults else ("", "")
-        shown = mark_value(record, field, reason, format=sample.format, header=header or ())
+        shown = mark_value(record, field, reason, format=sample.format, header=header)
         records.append(PreviewedRecord(record_index=index, faults=tuple(faults), shown=shown))
     has_more = len(frames) > len(records) or end < len(data)
     return Preview(records=tuple(records), file_fault=None, is_beyond=False, has_more=has_more) if records else BEYOND

@@ -3,6 +3,7 @@
 A reason never quotes the record beyond a key's name or a position: a report may be shown where the data may not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -90,6 +91,12 @@ def listed(values: tuple[object, ...]) -> str:
     shown = [_shown(value) for value in values[:MAX_LISTED_VALUES]]
     rest = len(values) - len(shown)
     return ", ".join(shown) + (f", … ({rest:,} more)" if rest else "")
+
+
+def named(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - MAX_LISTED_VALUES:,} more" if len(names) > MAX_LISTED_VALUES else ""
+    return ", ".join(names[:MAX_LISTED_VALUES]) + more
 
 
 def _shown(value: object) -> str:

@@ -66,6 +66,11 @@ class Sweeper:
         """The database is, or just was, away: all leases have lapsed, which tells nothing of their workers."""
         self._last_outage = time.monotonic()
 
+    def note_stall(self, *, since: float) -> None:
+        """The database has answered; if it took a good part of a lease, the heartbeats of others waited as long."""
+        if time.monotonic() - since > self._settings.lease_seconds / 4:
+            self.note_outage()
+
     def _repeat(self, *steps: Callable[[], None]) -> None:
         """Each of the steps, whatever became of the others."""
         while not self._is_stopping.is_set():
@@ -84,8 +89,9 @@ class Sweeper:
         """After an outage or a stall of the database, or when the machine was asleep, workers, and one is here, get the
         time to show that they live."""
         started_at = time.monotonic()
-        if self._was_asleep() or time.monotonic() - started_at > self._settings.lease_seconds / 4:
+        if self._was_asleep():
             self.note_outage()
+        self.note_stall(since=started_at)
         if time.monotonic() - self._last_outage > self._settings.lease_seconds and return_lapsed(self._db):
             self._wake()
 

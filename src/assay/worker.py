@@ -356,8 +356,7 @@ class Worker:
                 started_at = time.monotonic()
                 try:
                     self._extend(run)
-                    if time.monotonic() - started_at > self._settings.lease_seconds / 4:
-                        self._sweeper.note_outage()  # the others' heartbeats had to wait as long
+                    self._sweeper.note_stall(since=started_at)
                 except Unavailable:
                     self._sweeper.note_outage()
                 except Exception:

@@ -122,16 +122,21 @@ def test_no_attempt_begins_after_the_longest_time() -> None:
     assert MOST_SECONDS - 5 <= now <= MOST_SECONDS
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What those who are patient take for the time, to be moved."""
+    now = [0.0]
+    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now[0]})
+    return now
+
+
 def test_upload_or_download_that_was_cut_late_is_made_again(
-    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    kind: Any, pauses: list[float], clock: list[float], tmp_path: Any
 ) -> None:
     """The minute is for failing: one of an hour's transfer goes by before it."""
-    now = 0.0
-    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now})
 
     def cut_after_an_hour(request: httpx.Request) -> httpx.Response:
-        nonlocal now
-        now += 3600
+        clock[0] += 3600
         if request.method == "PUT":
             raise LOST
         return httpx.Response(200, stream=CutOff())
@@ -146,14 +151,10 @@ def test_upload_or_download_that_was_cut_late_is_made_again(
 
 
 def test_service_that_hangs_or_moves_nothing_for_a_minute_is_given_up(
-    kind: Any, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    kind: Any, pauses: list[float], clock: list[float]
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr("assay.client_retries.Patience.__init__.__kwdefaults__", {"clock": lambda: now})
-
     def fail(request: httpx.Request) -> httpx.Response:
-        nonlocal now
-        now += 61
+        clock[0] += 61
         raise httpx.ReadTimeout("slow") if request.method == "PUT" else LOST
 
     for answers, count in ([ok(offer()), fail], 2), ([fail], 1):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from assay.kernel.csv import split_cells
 from assay.kernel.framing import CSV, IN_QUOTES, Framing
 from assay.kernel.header_names import SEPARATORS, nearly_named, separator_of, separator_of_quoted
-from assay.rejections import Fault, quoted_key
+from assay.rejections import Fault, named, quoted_key
 from assay.schema import DatasetSchema
 
 ReadRange = Callable[[int, int], bytes]
@@ -45,7 +45,6 @@ _A_RECORD_A_LINE = (
     "here each line must be an object of its own. Write one object a line, with no comma behind it, as by "
     "`jq -c '.[]' FILE` for an array or `jq -c . FILE` for objects, and upload it again."
 )
-MAX_LISTED = 20
 
 
 class FileFault(Exception):
@@ -217,8 +216,7 @@ def check_header(names: tuple[str, ...], schema: DatasetSchema) -> None:
         noun = "a column that the schema requires" if len(required) == 1 else "columns that the schema requires"
         what = f"lacks {noun}: {', '.join(map(quoted_key, required))}. {_COMPARED}"
     elif len(lacking) == len(keys):
-        more = f" and {len(keys) - MAX_LISTED:,} more" if len(keys) > MAX_LISTED else ""
-        what = f"has none of the schema's fields: {', '.join(map(quoted_key, keys[:MAX_LISTED]))}{more}. {_COMPARED}"
+        what = f"has none of the schema's fields: {named([*map(quoted_key, keys)])}. {_COMPARED}"
     else:
         return
     hints = nearly_named(set(names).difference(keys), required or keys)

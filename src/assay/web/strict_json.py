@@ -1,7 +1,6 @@
 """Request bodies as strict JSON, read for callers who may send one."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from assay.fieldtypes import key_twice_in
 from assay.web.auth import caller_of
 from assay.web.services import services_of
 
@@ -30,17 +30,14 @@ class StrictJsonRequest(Request):
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             body = await self.body()
-            # A large one takes seconds, in which the others want to be served.
-            run = run_in_threadpool if len(body) > BYTES_READ_AT_ONCE else _run_here
             try:
-                self._json = await run(parse_json, body)
+                if len(body) > BYTES_READ_AT_ONCE:  # it takes seconds, in which the others want to be served
+                    self._json = await run_in_threadpool(parse_json, body)
+                else:
+                    self._json = parse_json(body)
             except json.JSONDecodeError as error:
                 self._json = MalformedJson(error.msg)
         return self._json
-
-
-async def _run_here(parse: Callable[[bytes], Any], body: bytes) -> Any:
-    return parse(body)
 
 
 class StrictJsonRoute(APIRoute):
@@ -91,12 +88,10 @@ def parse_json(body: bytes) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    twice = key_twice_in(pairs)
+    if twice is not None:
         raise json.JSONDecodeError(f"The key {twice[:128]!r} stands twice in one object", "", 0)
-    return value
+    return dict(pairs)
 
 
 def _no_constant(name: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from assay.errors import Denied, ErrorCode
+from assay.errors import Denied
 from assay.web.console.sessions import FORM_TOKEN, check_form_token, read_form
 
 STALE = (
@@ -27,8 +27,6 @@ def _posted(request: Request, form: Annotated[FormData, Depends(read_form)]) -> 
     try:
         check_form_token(request, form.get(FORM_TOKEN))
     except Denied as error:
-        if error.code is not ErrorCode.INVALID_FORM_TOKEN:
-            raise
         return Posted(form=form, refusal=error)
     return Posted(form=form, refusal=None)
 
