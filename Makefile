@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # else each of the hundreds of processes that the tests start compiles all of src anew
 
 .PHONY: setup demo test fuzz bench soak lint docs clean
 setup: $(VENV)/.ready
@@ -20,8 +21,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two files of tests at a time, in the order of their names: the long ones, which start services and kill them, come early.
 test: lint
-	$(BIN)/pytest -rf
+	$(BIN)/pytest -rf --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The fast pass against the exact one for an hour, on files that no run had before; prints how many records it compared.
 FUZZ_SECONDS ?= 3600
