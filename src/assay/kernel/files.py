@@ -1,6 +1,7 @@
 """The start of a file: whether it is text that can be read at all, where its records begin, and a CSV's header."""
 
 import codecs
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _BINARY_MARKS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
 }
+# A spreadsheet's hint to itself, before the header: which character separates cells.
+_SEPARATOR_HINT = re.compile(rb'"?sep=[,;|\t: ]"?,*', re.IGNORECASE)
 _SAVE_AGAIN = "Save it as UTF-8 and upload it again."
 _OTHER_FILE = "Upload a CSV or JSONL file in UTF-8."
 _WITH_COMMAS = "save the file with commas, and quotes around values that have one, and upload it again."
@@ -167,6 +170,11 @@ def read_header(read: ReadRange, *, size_bytes: int, record_limit_bytes: int) ->
 
 
 def _names(record: bytes) -> tuple[str, ...]:
+    if _SEPARATOR_HINT.fullmatch(record):
+        raise FileFault(
+            "The first line only tells a spreadsheet what separates cells (sep=). Delete it, so that the header comes "
+            "first, with commas between its names and values, and upload the file again."
+        )
     cells = split_cells(record)
     if isinstance(cells, Fault):
         if cells.code == "malformed_csv" and (separator := separator_of_quoted(record.decode())):
