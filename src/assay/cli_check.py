@@ -77,7 +77,7 @@ def check(
     try:
         dataset_schema = _read_schema(schema)
         sources = sources_of(files, filename=filename, format_of=format_of_local_file)
-        _look_at_outputs(sources, outputs)
+        _look_at_outputs(sources, schema, outputs)
         for source in sources:
             found.append(_check_one(source, dataset_schema, outputs, processes=processes or os.cpu_count() or 1))
             if isinstance(found[-1], Unusable):
@@ -134,7 +134,7 @@ def _read_schema(path: Path) -> "DatasetSchema":
         ) from error
 
 
-def _look_at_outputs(sources: list[NamedSource], outputs: Outputs) -> None:
+def _look_at_outputs(sources: list[NamedSource], schema_path: Path, outputs: Outputs) -> None:
     if Path("-") in (outputs.accepted, outputs.rejected):
         give_up("An output can't be '-', since the report is on standard output: name a file.")
     named = [output.resolve() for output in (outputs.accepted, outputs.rejected) if output is not None]
@@ -143,9 +143,11 @@ def _look_at_outputs(sources: list[NamedSource], outputs: Outputs) -> None:
             f"--accepted and --rejected are for the records of one file, and there are {len(sources):,}: "
             "run 'assay check' once for each, with outputs of its own."
         )
-    checked = {Path(source.path).resolve() for source in sources if not source.is_standard_input}
-    if checked & set(named) or len(set(named)) < len(named):
-        give_up("An output would overwrite the file that is checked, or the other output; name another file.")
+    read = {schema_path.resolve(), *(Path(source.path).resolve() for source in sources if not source.is_standard_input)}
+    if read & set(named) or len(set(named)) < len(named):
+        give_up(
+            "An output would overwrite the file that is checked, its schema, or the other output; name another file."
+        )
 
 
 def _called(source: NamedSource) -> str:

@@ -26,9 +26,11 @@ def check(
 
     `filename` is what the file is called, for its ending, instead of its own name. `accepted` gets the accepted records
     as Parquet, each once; `rejected` the others as they stand. Raises `InvalidFields` for a schema that can't be used,
-    `FileFault` for such a file. With more than one of `processes`, a script must hold its own code behind
-    `if __name__ == "__main__":`, as Python's pools need it.
+    `FileFault` for such a file, and `ValueError` for an output that would overwrite the source or the other output.
+    With more than one of `processes`, a script must hold its own code behind `if __name__ == "__main__":`, as Python's
+    pools need it.
     """
+    _look_at_outputs(source, [Path(output) for output in (accepted, rejected) if output is not None])
     dataset_schema = schema if isinstance(schema, DatasetSchema) else parse_schema(schema_json(schema))
     if isinstance(source, str | Path) and filename is None:
         path = Path(source)
@@ -39,6 +41,15 @@ def check(
         with path.open("wb") as file:
             file.writelines(upload.read())
         return _check(path, dataset_schema, accepted=accepted, rejected=rejected, processes=processes)
+
+
+def _look_at_outputs(source: Source, outputs: list[Path]) -> None:
+    name = source if isinstance(source, str | Path) else getattr(source, "name", None)
+    taken = [Path(name).resolve()] if isinstance(name, str | Path) else []
+    for output in outputs:
+        if output.resolve() in taken:
+            raise ValueError(f"{output} is the file that is checked, or the other output: name another file")
+        taken.append(output.resolve())
 
 
 def _check(

@@ -134,6 +134,7 @@ def test_both_sides_are_written_whole(folder: Path) -> None:
         (["good.csv"], "Missing option '--schema'"),
         (["schema.json", "--schema", "schema.json"], "schema.json: the name must end in .csv or .jsonl; --filename"),
         (["good.csv", "--schema", "schema.json", "--rejected", "good.csv"], "would overwrite the file"),
+        (["good.csv", "--schema", "schema.json", "--accepted", "./schema.json"], "its schema, or the other output"),
         (["good.csv", "--schema", "schema.json", "--processes", "0"], "--processes"),
         (
             ["good.csv", "--schema", "schema.json", "--accepted", "no/such.parquet"],

@@ -63,6 +63,22 @@ def test_both_sides_are_written(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "r.csv").read_bytes() == ages_csv("old")
 
 
+@pytest.mark.parametrize("outputs", [["accepted"], ["rejected"], ["accepted", "rejected"]])
+@pytest.mark.parametrize("way", ["path", "path by another name", "file"])
+def test_no_output_takes_the_place_of_the_source_or_of_the_other(
+    path: Path, tmp_path: Path, way: str, outputs: list[str]
+) -> None:
+    before = path.read_bytes()
+    output = path if len(outputs) == 1 else tmp_path / "other"
+    filename = "other.csv" if way == "path by another name" else None
+    with path.open("rb") as file:
+        source = file if way == "file" else path
+        with pytest.raises(ValueError, match="name another file"):
+            assay.check(source, AGES, filename=filename, **dict.fromkeys(outputs, str(output)))
+    assert path.read_bytes() == before
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_can_not_be_checked_is_told(path: Path) -> None:
     with pytest.raises(assay.InvalidFields, match="whole") as told:
         assay.check(path, {"fields": {"age": {"type": "whole"}}})
