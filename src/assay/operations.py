@@ -5,8 +5,6 @@ Plain values in and out; nothing here sees a request. Reading and writing of fil
 
 import logging
 import re
-from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +19,7 @@ from assay.fileformats import FILE_FORMATS, format_of_filename
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Import, Kind, Lease, NewImport, State
 from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
-from assay.storage.base import Storage, Stored
+from assay.storage.base import Storage
 
 log = logging.getLogger("assay.operations")
 
@@ -272,30 +270,6 @@ def finish_upload(db: Database, job: Import, upload: SeenUpload) -> Import:
             upload_version=upload.version,
             upload_hash=upload.hash,
         )
-
-
-def notice_upload(db: Database, storage: Storage, job: Import, *, max_bytes: int) -> Import:
-    """Look whether a waiting import's file has come without anybody saying so, and move the import if it has."""
-    stored = storage.stat(job.file_key) if job.state is State.UNINITIALISED else None
-    return job if stored is None else take_upload(db, job, stored, max_bytes=max_bytes)
-
-
-def take_upload(db: Database, job: Import, stored: Stored, *, max_bytes: int) -> Import:
-    """Move on an import whose file was found, and end it where that is too large."""
-    if stored.size_bytes <= max_bytes:
-        return finish_upload(db, job, SeenUpload(size_bytes=stored.size_bytes, version=stored.version))
-    reason = f"The upload has {stored.size_bytes:,} bytes; at most {max_bytes:,} are taken. Split the file."
-    with suppress(Conflict), db.write() as tx:
-        jobs.fail(tx, job, reason=reason, uploaded_at=tx.now())
-    return get_import(db, job.dataset_id, job.id)
-
-
-def notice_keys(db: Database, storage: Storage, keys: Collection[str], *, max_bytes: int) -> int:
-    """Look for files that somebody says have come; how many imports that moved on. Other keys are passed over."""
-    with db.read() as tx:
-        named = [jobs.find_import_of_file(tx, key) for key in keys]
-    waiting = [job for job in named if job is not None and job.state is State.UNINITIALISED]
-    return sum(notice_upload(db, storage, job, max_bytes=max_bytes).state is not State.UNINITIALISED for job in waiting)
 
 
 def return_lapsed(db: Database) -> int:

@@ -1,6 +1,7 @@
 """From the offer of a URL to a file that is in line: finished, broken off, noticed, expired; nothing gets lost."""
 
 import time
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -10,15 +11,8 @@ from assay.db import jobs
 from assay.db.engine import Database
 from assay.errors import Conflict, ErrorCode, NotFound
 from assay.jobs import State
-from assay.noticing import expire_imports, notice_uploads
-from assay.operations import (
-    SeenUpload,
-    begin_upload,
-    cancel_import,
-    end_upload,
-    finish_upload,
-    notice_upload,
-)
+from assay.noticing import expire_imports, notice_upload, notice_uploads
+from assay.operations import SeenUpload, begin_upload, cancel_import, end_upload, finish_upload
 from assay.storage.base import Storage, Stored
 from assay.storage.local import LocalStorage
 from assay.sweeping import sweep_files
@@ -158,6 +152,23 @@ def test_file_that_nobody_polls_is_noticed_by_the_sweep(database: Database, stor
         State.QUEUED,
         State.UNINITIALISED,
     ]
+
+
+def test_files_are_in_line_as_they_came_whichever_is_noticed_first(
+    database: Database, storage: Storage, clock: Clock
+) -> None:
+    """An object store tells nobody of an upload, and whoever polls asks for the last one as likely as for the first."""
+    dataset_id = make_dataset(database)
+    offers = [offer_upload(database, storage, dataset_id).job for _ in range(4)]
+    clock.step = timedelta(milliseconds=1)
+    came = [offers[2], offers[0], offers[3]]
+    for job in came:
+        storage.put(job.file_key, b"age\n1\n")
+        time.sleep(0.05)
+    assert notice_upload(database, storage, offers[3], max_bytes=LIMIT).state is State.QUEUED
+    with database.read() as tx:
+        assert [job.id for job in jobs.list_in_state(tx, dataset_id, State.QUEUED)] == [job.id for job in came]
+    assert now_stands(database, offers[1]).state is State.UNINITIALISED
 
 
 def test_many_unused_urls_hold_up_nobody(

@@ -90,10 +90,8 @@ def test_an_import_is_watched_from_its_url_to_its_end(importing_watcher: Caller)
         importing_watcher.put(offer, ages_csv(1, 2, "x"))
         seen = stream.rest()
     assert seen[-1] == importing_watcher.job(dataset_id, offer["import_id"])
-    assert seen[-1]["status"] == "partial"
-    order = ["uninitialised", "queued", "processing", "partial"]
-    places = [order.index(job["status"]) for job in seen]
-    assert places == sorted(places)
+    # Each one is there, however short its time was between two looks.
+    assert list(dict.fromkeys(job["status"] for job in seen)) == ["queued", "processing", "partial"]
     assert [job["status"] in TERMINAL for job in seen] == [False] * (len(seen) - 1) + [True]
 
 

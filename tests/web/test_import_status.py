@@ -78,6 +78,28 @@ def test_upload_of_a_dataset_without_schema_is_pending(caller: Caller) -> None:
     assert_shape(job_in("pending_schema", caller, schema=None), IMPORT_JOB)
 
 
+def test_dataset_tells_of_a_file_that_an_object_store_took(caller: Caller, services: Services, clock: Clock) -> None:
+    """Nobody has told the service of it, and nobody has asked for the import yet."""
+    dataset_id = caller.make_dataset(schema=AGES)
+    offer = caller.ask_for_url(dataset_id)
+    clock.advance(1)
+    assert caller.get(f"/datasets/{dataset_id}/status").json() == {"status": "UNINITIALISED"}
+    services.storage.put(offer["file_key"], ages_csv(1))
+    assert caller.get(f"/datasets/{dataset_id}/status").json() == {"status": "PROCESSING"}
+
+
+def test_file_that_came_before_another_schema_is_judged_by_the_old_one(
+    busy_services: Services, importer: Caller
+) -> None:
+    dataset_id = importer.make_dataset(schema=AGES)
+    importer.import_file(dataset_id, ages_csv(1))
+    offer = importer.ask_for_url(dataset_id)
+    busy_services.storage.put(offer["file_key"], ages_csv(30))
+    stricter = {"fields": {"age": {"type": "integer", "maximum": 20}}}
+    assert "migration_job_id" in importer.request("PATCH", f"/datasets/{dataset_id}", json={"schema": stricter}).json()
+    assert importer.settled(dataset_id, offer["import_id"])["status"] == "complete"
+
+
 def test_claimed_import_is_processing_and_shows_progress(caller: Caller, services: Services, clock: Clock) -> None:
     queued = job_in("queued", caller)
     dataset_id, import_id = str(queued["dataset_id"]), str(queued["import_id"])

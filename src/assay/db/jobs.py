@@ -145,10 +145,11 @@ def move(tx: WriteTransaction, job: Import, to: State, *, reason: str | None = N
 
 
 def fail(tx: WriteTransaction, job: Import, *, reason: str, keep_lease: bool = False, **values: Any) -> Import:
-    """End a job with nothing ingested: what was counted on the way is taken back."""
+    """End a job with nothing ingested: what was counted on the way is taken back; how far it was read stays."""
     if not keep_lease:
         values["lease_until"] = None
-    return move(tx, job, State.FAILED, reason=reason, **count_columns(Counts()), **values)
+    nothing = {"accepted_count": 0, "rejected_count": 0, "duplicate_count": 0}
+    return move(tx, job, State.FAILED, reason=reason, **nothing, **values)
 
 
 def note_upload_activity(tx: WriteTransaction, job_id: UUID, *, until: datetime) -> bool:
@@ -221,6 +222,12 @@ def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
         chosen = select(jobs).where(jobs.c.id.in_(chosen_ids))
         found = [job_of(row) for row in tx.connection.execute(chosen)]
     return sorted(found, key=lambda job: job.id, reverse=True)
+
+
+def list_quiet_of(tx: ReadTransaction, dataset_id: UUID, *, limit: int) -> list[Import]:
+    """The same of one dataset: the newest."""
+    waiting = _without_upload(tx).where(jobs.c.dataset_id == dataset_id).order_by(jobs.c.id.desc()).limit(limit)
+    return [job_of(row) for row in tx.connection.execute(waiting)]
 
 
 def _newest_of_workspaces(tx: ReadTransaction, *, limit: int) -> list[UUID]:

@@ -34,6 +34,8 @@ from assay.web.parameters import (
     import_for,
     import_id_of,
     look_again,
+    notice_newest_uploads,
+    notice_uploads_before,
     noticed,
     page_of,
     row_of_cursor,
@@ -126,7 +128,10 @@ def get_datasets(
     responses=responses(401, 403, 404),
 )
 def get_dataset(dataset_id: DatasetId, services: WithServices, token: Reader) -> DatasetBody:
-    return _dataset_answer(services, dataset_for(services, token, dataset_id).id)
+    """`imports` has the newest hundred; `GET /datasets/{dataset_id}/imports` has all."""
+    dataset = dataset_for(services, token, dataset_id)
+    notice_newest_uploads(services, dataset.id)
+    return _dataset_answer(services, dataset.id)
 
 
 @router.patch(
@@ -143,6 +148,7 @@ def patch_dataset(dataset_id: DatasetId, body: DatasetPatchBody, services: WithS
     Another one starts a migration, `migration_job_id`, unless there is nothing to migrate.
     """
     dataset = dataset_for(services, token, dataset_id)
+    notice_uploads_before(services, dataset.id)
     published = publish_schema(services.db, dataset.id, body.schema_)
     services.wake_worker()
     answer = _dataset_answer(services, dataset.id)
@@ -158,6 +164,7 @@ def patch_dataset(dataset_id: DatasetId, body: DatasetPatchBody, services: WithS
 )
 def get_dataset_status(dataset_id: DatasetId, services: WithServices, token: Reader) -> DatasetStatusBody:
     dataset = dataset_for(services, token, dataset_id)
+    notice_newest_uploads(services, dataset.id)
     with services.db.read() as tx:
         return status_body(dataset, datasets.count_states(tx, dataset.id))
 

@@ -4,7 +4,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -12,9 +13,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from assay.db import tokens
+from assay.db.jobs import list_events
 from assay.db.tokens import Token
 from assay.errors import NotFound, Unavailable
-from assay.jobs import SETTLED, Import
+from assay.jobs import SETTLED, Counts, Import, JobEvent, State
 from assay.web.auth import Reader
 from assay.web.bodies import import_body
 from assay.web.errors import responses
@@ -43,16 +45,38 @@ def _room_for_one_more(request: Request, token: Reader) -> OpenStreams:
     return streams
 
 
-def _look(services: Services, token: Token, job: Import, *, at_token: bool) -> Import | None:
-    """None once the import is gone, or the token."""
+def _look(services: Services, token: Token, job: Import, *, at_token: bool) -> list[Import]:
+    """The import as it is, after what it was since it was seen as `job`; nothing once it is gone, or the token."""
     if at_token:
         with services.db.read() as tx:
             if tokens.get_valid_token(tx, token.id) is None:
-                return None
+                return []
     try:
-        return look_again(services, job)
+        now_stands = look_again(services, job)
     except NotFound:
-        return None
+        return []
+    if (now_stands.state, now_stands.attempt) == (job.state, job.attempt):
+        return [now_stands]
+    with services.db.read() as tx:
+        history = list_events(tx, job.id)
+    return [*_between(job, now_stands, history), now_stands] if history else []
+
+
+def _between(before: Import, after: Import, history: Sequence[JobEvent]) -> Iterator[Import]:
+    """The states that an import was in between two looks. None has the same attempt twice."""
+    places = {(event.to_state, event.attempt): place for place, event in enumerate(history)}
+    first = places[before.state, before.attempt] + 1
+    for event in history[first : places[after.state, after.attempt]]:
+        started_at = event.at if event.to_state is State.PROCESSING else None
+        yield replace(
+            after,
+            state=event.to_state,
+            attempt=event.attempt,
+            updated_at=event.at,
+            reason=event.reason,
+            processing_started_at=started_at,
+            counts=Counts(),
+        )
 
 
 @router.get(
@@ -74,21 +98,23 @@ async def get_events(
     # A coroutine, since it stays open as long as the job runs. The framework keeps an idle connection alive.
     shown = None
     asked_at = time.monotonic()
-    current: Import | None = job
+    seen = [job]
     with streams.one_more(str(token.id)):
-        while current is not None:
-            body = import_body(current).model_dump(mode="json", exclude_unset=True)
-            state = (body["status"], body.get("processed_offset"), body.get("processing_started_at"))
-            if state != shown:
-                shown = state
-                yield ServerSentEvent(data=body, event="import")
-            if current.state in SETTLED or services.is_stopping.is_set():
+        while seen:
+            for job in seen:
+                body = import_body(job).model_dump(mode="json", exclude_unset=True)
+                state = (body["status"], body.get("processed_offset"), body.get("processing_started_at"))
+                if state != shown:
+                    shown = state
+                    yield ServerSentEvent(data=body, event="import")
+            if job.state in SETTLED or services.is_stopping.is_set():
                 return
             await asyncio.sleep(max(LOOK_SECONDS, streams.count / LOOKS_A_SECOND))
             at_token = time.monotonic() - asked_at > ASK_AGAIN_SECONDS
             try:
-                current = await run_in_threadpool(_look, services, token, current, at_token=at_token)
+                seen = await run_in_threadpool(_look, services, token, job, at_token=at_token)
             except Unavailable as error:
                 log.warning("the events of an import have to wait: %s", error)
+                seen = [job]
             else:
                 asked_at = time.monotonic() if at_token else asked_at

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from assay.errors import Denied, ErrorCode, NotFound
-from assay.operations import notice_keys
+from assay.noticing import notice_keys
 from assay.storage.base import split_url
 from assay.web.errors import responses
 from assay.web.services import WithServices, services_of

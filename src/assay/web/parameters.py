@@ -1,5 +1,6 @@
 """What the routes' paths and queries have in common: ids, pages, cursors, and the import that a path names."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol, TypeVar
 from uuid import UUID
@@ -7,16 +8,21 @@ from uuid import UUID
 from fastapi import Path, Query
 
 from assay.db.tokens import Token
-from assay.errors import ErrorCode, Invalid, NotFound
+from assay.errors import ErrorCode, Invalid, NotFound, Unavailable
 from assay.ids import parse_id
 from assay.jobs import Import
-from assay.operations import get_import, notice_upload
+from assay.noticing import OTHERS_A_LOOK, notice_upload, notice_uploads_of
+from assay.operations import get_import
 from assay.web.auth import dataset_for
 from assay.web.services import Services
 from assay.wire import Page
 
+log = logging.getLogger("assay.web")
+
 BASE_PATH = "/api/v1/data-collection"
 FORM_UPLOADS_PATH = "/send-file"  # where a form of the console sends a file
+
+UPLOADS_LOOKED_FOR = 32
 
 DatasetId = Annotated[str, Path(description="The dataset's id.", json_schema_extra={"format": "uuid"})]
 ImportId = Annotated[str, Path(description="The import's id.", json_schema_extra={"format": "uuid"})]
@@ -50,6 +56,25 @@ def noticed(services: Services, job: Import) -> Import:
     if found.state is not job.state:
         services.wake_worker()
     return found
+
+
+def notice_uploads_before(services: Services, dataset_id: UUID) -> None:
+    """Put the uploads that have come in the dataset's line, before what is about to be put there."""
+    _notice_uploads(services, dataset_id, limit=OTHERS_A_LOOK)
+
+
+def notice_newest_uploads(services: Services, dataset_id: UUID) -> None:
+    """For whoever asks how a dataset stands. They are answered all the same where the storage is not."""
+    try:
+        _notice_uploads(services, dataset_id, limit=UPLOADS_LOOKED_FOR)
+    except Unavailable as error:
+        log.warning("uploads to dataset %s can't be looked for: %s", dataset_id, error)
+
+
+def _notice_uploads(services: Services, dataset_id: UUID, *, limit: int) -> None:
+    max_bytes = services.settings.max_upload_bytes
+    if notice_uploads_of(services.db, services.storage, dataset_id, max_bytes=max_bytes, limit=limit):
+        services.wake_worker()
 
 
 def look_again(services: Services, job: Import) -> Import:

@@ -16,13 +16,13 @@ from xxhash import xxh3_128
 from assay import crash_points
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound, Unavailable
 from assay.jobs import Import
+from assay.noticing import notice_upload
 from assay.operations import (
     SeenUpload,
     UploadOffer,
     begin_upload,
     end_upload,
     finish_upload,
-    notice_upload,
     start_import,
 )
 from assay.storage.local import UPLOADS_PATH, LocalStorage, OpenUpload, UploadGrant

@@ -23,7 +23,7 @@ from assay.web.console.pages import render
 from assay.web.console.schema_changes import SchemaChange, risky_change
 from assay.web.console.schema_text import read_schema_text, write_schema_text
 from assay.web.console.sessions import Reading, Visitor, check_writer, text_of
-from assay.web.parameters import DatasetId
+from assay.web.parameters import DatasetId, notice_uploads_before
 from assay.web.services import Services, WithServices
 
 router = APIRouter(include_in_schema=False)
@@ -68,6 +68,7 @@ def post_schema(dataset_id: DatasetId, services: WithServices, visitor: Reading,
         change = _unconfirmed_change(services, dataset, parse_schema(schema), form)
         if change is not None:
             return _page(services, visitor, dataset, form=form, schema_text=schema_text, change=change)
+        notice_uploads_before(services, dataset.id)
         published = publish_schema(services.db, dataset.id, schema, instead_of=opened_with or None)
     except Invalid as error:
         faults = faults_of(error)
