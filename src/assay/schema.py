@@ -45,7 +45,8 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Constraints:
-    """JSON Schema's names in our spelling; numbers as they were given, so 1 and 1.0 are told apart."""
+    """JSON Schema's names in our spelling. A number is kept as it was given, so 1 and 1.0 are told apart, except
+    where only integers fit."""
 
     enum: tuple[str | Number | bool, ...] | None = None
     pattern: str | None = None
@@ -251,18 +252,27 @@ def _parse_constraints(type_name: str, settings: Mapping[object, object], path: 
         if name not in settings:
             continue
         at = f"{path}.{name}"
-        fault = _fault_of_constraint(type_name, name, settings[name])
+        value = settings[name]
+        if type_name == "integer" or name in ("minLength", "maxLength"):
+            value = [_whole(each) for each in value] if isinstance(value, list) else _whole(value)
+        fault = _fault_of_constraint(type_name, name, value)
         if name not in fitting:
             can_have = f"It can have: {', '.join(fitting)}." if fitting else "It can have no constraints."
             faults.add(at, f"{name} doesn't fit a field of the type {type_name}. {can_have}")
         elif fault is not None:
             faults.add(at, fault)
         else:
-            value = settings[name]
             parsed[_attribute(name)] = tuple(value) if isinstance(value, list) else value
     constraints = Constraints(**parsed)  # type: ignore[arg-type]  # each was checked by its own rule just above
     _check_contradictions(type_name, constraints, path, faults)
     return constraints
+
+
+def _whole(value: object) -> object:
+    """5.0 as 5, which JSON Schema takes for the same; a float past 64 bits stays as it is."""
+    if isinstance(value, float) and value.is_integer() and INT64_MIN <= value <= INT64_MAX:
+        return int(value)
+    return value
 
 
 def _fault_of_constraint(type_name: str, name: str, value: object) -> str | None:
@@ -273,7 +283,15 @@ def _fault_of_constraint(type_name: str, name: str, value: object) -> str | None
     if name in ("minLength", "maxLength"):
         is_length = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH
         return None if is_length else f"Must be a whole number of characters from 0 to {MAX_LENGTH:,}."
-    return None if _is_number(value) else "Must be a finite number."
+    if not _is_number(value):
+        return "Must be a finite number."
+    return _fault_of_rounding(value) if type_name == "number" else None
+
+
+def _fault_of_rounding(value: Number) -> str | None:
+    """A record that has the same integer is read as the nearest float, and would be judged by another number."""
+    nearest = int(float(value)) if isinstance(value, int) else value
+    return None if nearest == value else f"No 64-bit float, as a number is, holds {value}; the nearest is {nearest}."
 
 
 def _fault_of_enum(type_name: str, values: object) -> str | None:
@@ -282,6 +300,8 @@ def _fault_of_enum(type_name: str, values: object) -> str | None:
     for number, value in enumerate(values, start=1):
         if not _is_value_of(type_name, value):
             return f"Value {number} of the list is none that a field of the type {type_name} accepts."
+        if type_name == "number" and (rounding := _fault_of_rounding(value)):
+            return f"Value {number} of the list can't be met. {rounding}"
     seen: set[object] = set()
     for number, value in enumerate(values, start=1):
         if value in seen:

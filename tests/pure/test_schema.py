@@ -1,5 +1,6 @@
 """What a schema may say, and how its faults are named."""
 
+import json
 import pickle
 
 import pytest
@@ -117,7 +118,8 @@ def test_two_task_groups_are_both_named():
         ({"type": "integer", "pattern": "a"}, "pattern", "doesn't fit a field of the type integer"),
         ({"type": "json", "enum": ["a"]}, "enum", "It can have no constraints"),
         ({"minLength": -1}, "minLength", "0 to 2,147,483,647"),
-        ({"minLength": 1.0}, "minLength", "whole number"),
+        ({"minLength": 1.5}, "minLength", "whole number"),
+        ({"minLength": 1e300}, "minLength", "whole number"),
         ({"maxLength": True}, "maxLength", "whole number"),
         ({"maxLength": 2**31}, "maxLength", "whole number"),
         ({"minLength": 3, "maxLength": 2}, "minLength", "No text can pass"),
@@ -144,6 +146,8 @@ def test_two_task_groups_are_both_named():
         ({"type": "number", "minimum": "1"}, "minimum", "finite number"),
         ({"type": "number", "maximum": float("inf")}, "maximum", "finite number"),
         ({"type": "number", "maximum": 10**400}, "maximum", "finite number"),
+        ({"type": "number", "minimum": 2**53 + 1}, "minimum", "the nearest is 9007199254740992"),
+        ({"type": "number", "enum": [1, 2**53 + 1]}, "enum", "Value 2 of the list can't be met"),
     ],
 )
 def test_fault_of_a_field_is_named(settings, path, words):
@@ -178,6 +182,32 @@ def test_bounds_that_one_value_passes_are_fine():
         {"type": "text", "minLength": 0, "maxLength": 0},
     ):
         assert parse_schema({"fields": {"x": bounds}})
+
+
+@pytest.mark.parametrize("literal", ["1e400", "-1e400"])
+def test_bound_that_overflows_a_float_is_a_fault(literal):
+    assert "finite number" in field_faults(type="number", maximum=json.loads(literal))["maximum"][0]
+
+
+def test_bounds_that_a_float_holds_or_decimals_name_are_fine():
+    numbers = {"enum": [0.1, 10**22, -(2**63)], "minimum": -(2**1000), "exclusiveMaximum": 2**53 + 2}
+    assert parse_schema({"fields": {"x": {"type": "number", **numbers}}})
+    assert parse_schema({"fields": {"x": {"type": "integer", "minimum": 2**53 + 1}}})
+
+
+def test_whole_number_is_the_same_schema_in_either_spelling():
+    def spelled(number):
+        return {
+            "text": {"type": "text", "minLength": number(1), "maxLength": number(20)},
+            "integer": {"type": "integer", "enum": [number(1), number(2)], "minimum": number(1)},
+        }
+
+    assert repr(schema_to_json(parse_schema({"fields": spelled(float)}))["fields"]) == repr(spelled(int))
+
+
+def test_bound_of_an_integer_past_64_bits_stays_short():
+    schema = parse_schema({"fields": {"x": {"type": "integer", "minimum": -1e300, "maximum": 7.5}}})
+    assert schema_to_json(schema)["fields"]["x"] == {"type": "integer", "minimum": -1e300, "maximum": 7.5}
 
 
 def test_all_faults_are_told_at_once():

@@ -53,6 +53,14 @@ def test_schema_keeps_the_order_and_the_words_of_its_fields(caller: Caller) -> N
     assert list(dataset["schema"]["fields"].items()) == list(fields.items())
 
 
+def test_whole_length_may_have_a_fraction_of_zeros(caller: Caller) -> None:
+    """As some programs write every number."""
+    text = '{"name": "Survey", "schema": {"fields": {"a": {"type": "text", "minLength": 1.0}}}}'
+    answer = caller.request("POST", "/datasets", content=text, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 201
+    assert '"minLength":1}' in answer.text
+
+
 def test_dataset_shows_its_imports_newest_first(importer: Caller) -> None:
     dataset_id = importer.make_dataset(schema=AGES)
     made = [importer.import_file(dataset_id, ages_csv(number + 1)) for number in range(3)]
