@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from ipaddress import IPv6Address
 
 import msgspec
 
@@ -80,7 +81,7 @@ def identifier_from_text(text: str) -> Parsed:
 _NEVER = r'\s\x00-\x1f\x7f<>"\\'
 _URL = re.compile(
     rf"(?:[hH][tT][tT][pP][sS]?)://(?:[^{_NEVER}/?#@]*@)?"
-    rf"(?:\[[0-9A-Fa-f:.]+\]|(?![-.])(?:[A-Za-z0-9._~-]|[^{_NEVER}\x00-\x7f])+)"
+    rf"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?![-.])(?:[A-Za-z0-9._~-]|[^{_NEVER}\x00-\x7f])+)"
     rf"(?::(?P<port>[0-9]{{0,5}}))?(?P<path>/[^{_NEVER}?#]*)?(?:[?#][^{_NEVER}]*)?"
 )
 _AUDIO_ENDINGS = (".aac", ".m4a", ".mp3", ".wav")
@@ -92,7 +93,17 @@ def _path_of_url(text: str) -> str | None:
     match = _URL.fullmatch(text) if len(text) <= MAX_URL_CHARACTERS else None
     if match is None or int(match["port"] or 0) > 65_535:
         return None
+    if match["address"] is not None and not _is_ipv6(match["address"]):
+        return None
     return match["path"] or ""
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def url_from_text(text: str) -> Parsed:
