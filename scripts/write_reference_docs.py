@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from assay import fieldtypes
+from assay import fieldtypes, rejections, schema
 from assay.fieldtypes import FIELD_TYPES, Refused
 from assay.rejections import REJECTION_CODES
 from assay.schema import CONSTRAINTS
@@ -296,6 +296,16 @@ CONSTRAINT_NOTES = {
     ),
 }
 
+LIMITS = [
+    ("fields", f"1 to {schema.MAX_FIELDS}"),
+    ("characters of a field's key", f"1 to {schema.MAX_KEY_CHARACTERS}"),
+    ("characters of a `label`", f"at most {schema.MAX_LABEL_CHARACTERS}"),
+    ("fields of the type `task_group_id`", "at most 1"),
+    ("values of an `enum`, each once", f"1 to {schema.MAX_ENUM_VALUES:,}"),
+    ("characters of a `pattern`", f"at most {schema.MAX_PATTERN_CHARACTERS:,}"),
+    ("`minLength` and `maxLength`", f"0 to {schema.MAX_LENGTH:,}"),
+]
+
 # Codes that a bound gives only to one type: it has a plainer sentence for `minimum: 1` and `exclusiveMinimum: 0`.
 ONLY_OF_TYPES = {"not_positive": ["integer"]}
 
@@ -473,6 +483,8 @@ def field_types_page() -> Iterator[str]:
     for name in FIELD_TYPES:
         yield from _type(name)
     yield from _constraints()
+    yield "\n## Limits of a schema\n"
+    yield table(("what", "how much"), *LIMITS)
 
 
 def _type(name: str) -> Iterator[str]:
@@ -531,7 +543,11 @@ def rejection_reasons_page() -> Iterator[str]:
         )
         for name, constraints, types in named
     ]
-    yield table(("code", "title", "sentence", "constraints", "types"), *rows)
+    yield table(("code", "title", "sentence", "constraints", "types"), *rows) + "\n"
+    yield (
+        f"Of an `enum`, `{{values}}` shows the first {rejections.MAX_LISTED_VALUES} values, each cut to "
+        f"{rejections.MAX_LISTED_CHARACTERS} characters, and says how many more there are: `… (7 more)`."
+    )
 
 
 def _formats(name: str) -> list[str]:
