@@ -205,7 +205,7 @@ def _long_record(read: ReadRange, chunk: Chunk, framing: Framing, *, block_bytes
     if in_quotes:
         raise FileFault(
             f"Record {chunk.first_record_index}, at byte {chunk.offset}, has a quote that is never "
-            "closed, so where it ends can't be told. Close the quote and upload the file again."
+            "closed, so where it ends can't be told. Close the quote and try again."
         )
     if end == chunk.offset:
         raise EOFError(f"The file ends at byte {end}, before its size.")

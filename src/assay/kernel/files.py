@@ -40,13 +40,13 @@ _BINARY_MARKS = {
 }
 # A spreadsheet's hint to itself, before the header: which character separates cells.
 _SEPARATOR_HINT = re.compile(rb'"?sep=[,;|\t: ]"?,*', re.IGNORECASE)
-_SAVE_AGAIN = "Save it as UTF-8 and upload it again."
-_OTHER_FILE = "Upload a CSV or JSONL file in UTF-8."
-_WITH_COMMAS = "save the file with commas, and quotes around values that have one, and upload it again."
+_SAVE_AGAIN = "Save it as UTF-8 and try again."
+_OTHER_FILE = "Only CSV and JSONL files in UTF-8 are taken."
+_WITH_COMMAS = "save the file with commas, and quotes around values that have one, and try again."
 _COMPARED = "Names are compared exactly, upper and lower case too."
 _A_RECORD_A_LINE = (
     "here each line must be an object of its own. Write one object a line, with no comma behind it, as by "
-    "`jq -c '.[]' FILE` for an array or `jq -c . FILE` for objects, and upload it again."
+    "`jq -c '.[]' FILE` for an array or `jq -c . FILE` for objects, and try again."
 )
 
 
@@ -158,11 +158,11 @@ def read_header(read: ReadRange, *, size_bytes: int, record_limit_bytes: int) ->
             break
         offset = end
     if in_quotes:
-        raise FileFault("The header of the file has a quote that is never closed. Close it and upload the file again.")
+        raise FileFault("The header of the file has a quote that is never closed. Close it and try again.")
     start = read(offset, min(end - offset, SCAN_BYTES))
     if end >= size_bytes and b"\r" in start and b"\n" not in start:
         raise FileFault(
-            "The lines of the file end as on old Macs, with CR alone. Save it with LF or CRLF and upload it again."
+            "The lines of the file end as on old Macs, with CR alone. Save it with LF or CRLF and try again."
         )
     if length > record_limit_bytes:
         raise FileFault(f"The header is {length:,} bytes long; at most {record_limit_bytes:,} are allowed.")
@@ -173,13 +173,13 @@ def _names(record: bytes) -> tuple[str, ...]:
     if _SEPARATOR_HINT.fullmatch(record):
         raise FileFault(
             "The first line only tells a spreadsheet what separates cells (sep=). Delete it, so that the header comes "
-            "first, with commas between its names and values, and upload the file again."
+            "first, with commas between its names and values, and try again."
         )
     cells = split_cells(record)
     if isinstance(cells, Fault):
         if cells.code == "malformed_csv" and (separator := separator_of_quoted(record.decode())):
             raise _separated_by(separator)
-        advice = _SAVE_AGAIN if cells.code == "invalid_utf8" else "Mend it and upload the file again."
+        advice = _SAVE_AGAIN if cells.code == "invalid_utf8" else "Mend it and try again."
         raise FileFault(f"The header can't be read. {cells.reason}. {advice}")
     names = tuple(cell.strip() for cell in cells)
     if names == ("",):
