@@ -368,13 +368,13 @@ RECORD_EXAMPLES = {
         RecordExample(
             "jsonl",
             b'{"x": "\xff"}',
-            "Record is not valid UTF-8: invalid byte at byte 7",
+            "Record is not valid UTF-8: invalid byte at byte 7; save the file as UTF-8",
             shown='`{"x": "…"}`, where `…` is the byte FF',
         ),
         RecordExample(
             "csv",
             b"\xff,b",
-            "Record is not valid UTF-8: invalid byte at byte 0",
+            "Record is not valid UTF-8: invalid byte at byte 0; save the file as UTF-8",
             shown="`…,b`, where `…` is the byte FF",
         ),
     ],

@@ -32,7 +32,9 @@ REJECTION_CODES = {
     "nested_too_deeply": RejectionCode("Nested too deeply", "Record is nested too deeply: at most {limit} levels"),
     "malformed_csv": RejectionCode("Malformed CSV", "Malformed CSV in record: {what} at byte {position}"),
     "wrong_cell_count": RejectionCode("Wrong cell count", "Record has {found}, but the header has {expected}"),
-    "invalid_utf8": RejectionCode("Invalid UTF-8", "Record is not valid UTF-8: invalid byte at byte {position}"),
+    "invalid_utf8": RejectionCode(
+        "Invalid UTF-8", "Record is not valid UTF-8: invalid byte at byte {position}; save the file as UTF-8"
+    ),
     "record_too_long": RejectionCode(
         "Record too long", "Record is {found:,} bytes long; at most {limit:,} are allowed"
     ),

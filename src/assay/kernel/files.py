@@ -179,8 +179,7 @@ def _names(record: bytes) -> tuple[str, ...]:
     if isinstance(cells, Fault):
         if cells.code == "malformed_csv" and (separator := separator_of_quoted(record.decode())):
             raise _separated_by(separator)
-        advice = _SAVE_AGAIN if cells.code == "invalid_utf8" else "Mend it and try again."
-        raise FileFault(f"The header can't be read. {cells.reason}. {advice}")
+        raise FileFault(f"The header can't be read. {cells.reason}. Mend it and try again.")
     names = tuple(cell.strip() for cell in cells)
     if names == ("",):
         raise FileFault("The file has no records.")
