@@ -163,7 +163,8 @@ def beginning(
         return header.names, header.end
     offset = text_offset(read, size_bytes)
     if schema is not None:
-        check_first_lines(read(offset, SNIFFED_BYTES), is_whole=offset + SNIFFED_BYTES >= size_bytes)
+        keys = [field.key for field in schema.fields]
+        check_first_lines(read(offset, SNIFFED_BYTES), is_whole=offset + SNIFFED_BYTES >= size_bytes, keys=keys)
     return None, offset
 
 

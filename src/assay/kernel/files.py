@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from assay.kernel.csv import split_cells
@@ -40,6 +40,8 @@ _BINARY_MARKS = {
 }
 # A spreadsheet's hint to itself, before the header: which character separates cells.
 _SEPARATOR_HINT = re.compile(rb'"?sep=[,;|\t: ]"?,*', re.IGNORECASE)
+# A JSON object, or an array of them; no header of a CSV can begin so.
+_JSON_BEGINNING = re.compile(rb'(?:\[[ \t]*)?\{[ \t]*"')
 _SAVE_AGAIN = "Save it as UTF-8 and try again."
 _OTHER_FILE = "Only CSV and JSONL files in UTF-8 are taken."
 _WITH_COMMAS = "save the file with commas, and quotes around values that have one, and try again."
@@ -97,10 +99,16 @@ def no_text_in_utf8(head: bytes) -> tuple[str, str] | None:
     return "is binary, not text", _OTHER_FILE
 
 
-def check_first_lines(head: bytes, *, is_whole: bool) -> None:
-    """Raises `FileFault` if the start of the text shows JSON that is not a record a line. A first record that is only
-    bad is none of that: it is rejected, and the others are taken."""
-    first, second, third, *_ = [line.strip() for line in head.split(b"\n") if line.strip()][:3] + [b""] * 3
+def check_first_lines(head: bytes, *, is_whole: bool, keys: Collection[str]) -> None:
+    """Raises `FileFault` if the start of the text shows JSON that is not a record a line, or a CSV. A first record that
+    is only bad is none of that: it is rejected, and the others are taken. `keys` are the schema's, if there is one."""
+    lines = [line.strip() for line in head.split(b"\n") if line.strip()]
+    if _is_csv(lines if is_whole else lines[:-1], keys):
+        raise FileFault(
+            "The file has columns, with their names in its first line, as a CSV has. Give it a name that ends with "
+            ".csv, and try again."
+        )
+    first, second, third, *_ = lines[:3] + [b""] * 3
     is_record = second.startswith(b"{") and second.endswith(b"}")
     if first == b"{" and second.startswith((b'"', b"}")):
         raise FileFault(f"The file is JSON over several lines; {_A_RECORD_A_LINE}")
@@ -111,6 +119,16 @@ def check_first_lines(head: bytes, *, is_whole: bool) -> None:
         is_array = first.startswith(b"[") and first[1:].lstrip().startswith(b"{") and is_open
     if is_array:
         raise FileFault(f"The file is a JSON array; {_A_RECORD_A_LINE}")
+
+
+def _is_csv(lines: list[bytes], keys: Collection[str]) -> bool:
+    """Whether all these lines, of which none is a record of JSONL, have as many cells as the first has names."""
+    rows = [split_cells(line) for line in lines]
+    names = rows[0] if len(rows) > 1 else []
+    if isinstance(names, Fault) or len(names) < 2 or lines[0].startswith(b"["):
+        return False
+    is_ours = not keys or not {name.strip() for name in names}.isdisjoint(keys)
+    return is_ours and all(not isinstance(row, Fault) and len(row) == len(names) for row in rows)
 
 
 def _is_plain(head: bytes) -> bool:
@@ -157,9 +175,14 @@ def read_header(read: ReadRange, *, size_bytes: int, record_limit_bytes: int) ->
         if end >= size_bytes or length > 0:
             break
         offset = end
+    start = read(offset, min(end - offset, SCAN_BYTES))
+    if _JSON_BEGINNING.match(start):
+        raise FileFault(
+            "The file begins as JSON does, not with the names of columns. Give it a name that ends with .jsonl, and "
+            "try again."
+        )
     if in_quotes:
         raise FileFault("The header of the file has a quote that is never closed. Close it and try again.")
-    start = read(offset, min(end - offset, SCAN_BYTES))
     if end >= size_bytes and b"\r" in start and b"\n" not in start:
         raise FileFault(
             "The lines of the file end as on old Macs, with CR alone. Save it with LF or CRLF and try again."
@@ -185,7 +208,9 @@ def _names(record: bytes) -> tuple[str, ...]:
         raise FileFault("The file has no records.")
     empty = [number for number, name in enumerate(names, start=1) if not name]
     if empty:
-        raise FileFault(f"The header has no name for column {', '.join(map(str, empty[:20]))}. Name each column.")
+        of_pandas = " pandas writes its index there; to_csv(index=False) leaves it out." if empty == [1] else ""
+        columns = ", ".join(map(str, empty[:20]))
+        raise FileFault(f"The header has no name for column {columns}. Name each column.{of_pandas}")
     repeated = [quoted_key(name) for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise FileFault(
