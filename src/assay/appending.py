@@ -31,7 +31,7 @@ from assay.kernel.sorted_ids import SortedIds, first_of_each, sorted_ids
 from assay.kernel.write import footer_hash, parquet_bytes
 from assay.operations import import_folder, require_dataset
 from assay.reading import read_ids
-from assay.schema import DatasetSchema, parse_schema
+from assay.schema import DatasetSchema, stored_schema
 from assay.storage.base import Storage
 
 MAX_RECORDS = 1000
@@ -133,7 +133,7 @@ def _look(db: Database, dataset_id: UUID) -> _Target:
             raise _busy()
         files = tuple(datasets.list_files(tx, dataset_id))
     # With no job in line, the newest schema is the one in force.
-    return _Target(dataset, dataset.schema_version, parse_schema(dataset.schema), files)
+    return _Target(dataset, dataset.schema_version, stored_schema(dataset.schema), files)
 
 
 def _busy() -> Conflict:

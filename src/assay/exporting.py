@@ -23,7 +23,7 @@ from assay.kernel.arrays import int64_array
 from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.write import gathered, parquet_writer
 from assay.operations import require_dataset
-from assay.schema import DatasetSchema, parse_schema
+from assay.schema import DatasetSchema, stored_schema
 from assay.storage.base import Storage
 
 ROWS_A_BATCH = 16_384
@@ -68,7 +68,7 @@ def take_snapshot(db: Database, dataset_id: UUID) -> Snapshot:
     with db.read() as tx:
         dataset = require_dataset(datasets.get_dataset(tx, dataset_id))
         version = dataset.schema_version
-        in_force = None if version is None else parse_schema(datasets.get_schema(tx, dataset_id, version=version))
+        in_force = None if version is None else stored_schema(datasets.get_schema(tx, dataset_id, version=version))
         # The parts of one import are as many as its chunks, so even a large dataset's list is short.
         parts = datasets.list_parts(tx, dataset_id, from_row=0, limit=dataset.record_count) if in_force else []
     schema = DatasetSchema(strict=False, fields=()) if in_force is None else in_force

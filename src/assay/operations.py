@@ -18,7 +18,7 @@ from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.fileformats import FILE_FORMATS, format_of_filename
 from assay.ids import new_id
 from assay.jobs import TERMINAL, Import, Kind, Lease, NewImport, State
-from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
+from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json, stored_schema
 from assay.storage.base import Storage
 
 log = logging.getLogger("assay.operations")
@@ -132,7 +132,7 @@ def _change_schema(tx: WriteTransaction, dataset: Dataset, schema: DatasetSchema
         message = "A migration to another schema is queued or running; change the schema again when it has ended."
         raise Conflict(message, code=ErrorCode.DATASET_BUSY)
     has_jobs_in_line = bool(datasets.kinds_in_line(tx, dataset.id))
-    if parse_schema(dataset.schema).group_field != schema.group_field:
+    if stored_schema(dataset.schema).group_field != schema.group_field:
         if dataset.record_count:
             message = "The task_group_id field can't be added, removed or replaced once the dataset has records."
             raise Invalid(message, code=ErrorCode.GROUP_FIELD_CHANGED)

@@ -13,14 +13,14 @@ from assay.jobs import Import, Lease
 from assay.migrating import Source
 from assay.operations import import_folder
 from assay.reading import list_all_parts, read_kept
-from assay.schema import parse_schema
+from assay.schema import stored_schema
 from assay.storage.base import Storage
 
 
 def import_plan(db: Database, settings: Settings, lease: Lease) -> ImportPlan:
     job = lease.job
     with db.read() as tx:
-        schema = parse_schema(datasets.get_schema(tx, job.dataset_id, version=lease.schema_version))
+        schema = stored_schema(datasets.get_schema(tx, job.dataset_id, version=lease.schema_version))
     return ImportPlan(
         dataset_id=job.dataset_id,
         upload_key=job.file_key,

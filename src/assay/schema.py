@@ -99,6 +99,17 @@ class DatasetSchema:
 
 def parse_schema(value: object) -> DatasetSchema:
     """Reads decoded JSON. Raises `InvalidFields` with all faults, by path: `schema.fields.age.minimum`."""
+    schema = stored_schema(value)
+    faults = _Faults({})
+    for each in schema.fields:
+        _check_rounding(each, f"schema.fields.{quoted_key(each.key)}", faults)
+    if faults.found:
+        raise InvalidFields(faults.found, code=ErrorCode.INVALID_SCHEMA)
+    return schema
+
+
+def stored_schema(value: object) -> DatasetSchema:
+    """The same for one that was taken once: rules that came later don't lock up the records under it."""
     faults = _Faults({})
     schema = _parse(value, faults)
     if faults.found or schema is None:
@@ -283,15 +294,16 @@ def _fault_of_constraint(type_name: str, name: str, value: object) -> str | None
     if name in ("minLength", "maxLength"):
         is_length = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH
         return None if is_length else f"Must be a whole number of characters from 0 to {MAX_LENGTH:,}."
-    if not _is_number(value):
-        return "Must be a finite number."
-    return _fault_of_rounding(value) if type_name == "number" else None
+    return None if _is_number(value) else "Must be a finite number."
 
 
-def _fault_of_rounding(value: Number) -> str | None:
+def _check_rounding(field: Field, path: str, faults: _Faults) -> None:
     """A record that has the same integer is read as the nearest float, and would be judged by another number."""
-    nearest = int(float(value)) if isinstance(value, int) else value
-    return None if nearest == value else f"No 64-bit float, as a number is, holds {value}; the nearest is {nearest}."
+    for name in CONSTRAINTS if field.type == "number" else ():
+        given = getattr(field.constraints, _attribute(name))
+        for value in given if isinstance(given, tuple) else (given,):
+            if isinstance(value, int) and (nearest := int(float(value))) != value:
+                faults.add(f"{path}.{name}", f"No 64-bit float holds {value}; the nearest is {nearest}.")
 
 
 def _fault_of_enum(type_name: str, values: object) -> str | None:
@@ -300,8 +312,6 @@ def _fault_of_enum(type_name: str, values: object) -> str | None:
     for number, value in enumerate(values, start=1):
         if not _is_value_of(type_name, value):
             return f"Value {number} of the list is none that a field of the type {type_name} accepts."
-        if type_name == "number" and (rounding := _fault_of_rounding(value)):
-            return f"Value {number} of the list can't be met. {rounding}"
     seen: set[object] = set()
     for number, value in enumerate(values, start=1):
         if value in seen:

@@ -12,7 +12,7 @@ from assay.ids import new_id
 from assay.jobs import Kind, State
 from assay.migrations import MigrationOutcome
 from assay.operations import SeenUpload, finish_upload, publish_schema
-from assay.schema import fingerprint_of, parse_schema, schema_to_json
+from assay.schema import fingerprint_of, parse_schema, schema_to_json, stored_schema
 from assay.storage.base import Storage
 from db.making import claim_surely, complete
 from moving_clock import Clock
@@ -117,6 +117,19 @@ def test_other_schema_waits_its_turn_behind_what_is_in_line(
     after = upload(database, storage, dataset_id)
     assert dataset.schema_version == 1
     assert [claimed(database) for _ in range(3)] == [(before.id, 1), (dataset.migration_id, 2), (after.id, 2)]
+
+
+def test_schema_of_before_a_rule_can_be_replaced(sqlite_database: Database) -> None:
+    """Its bound would be refused today; refused with it would be whoever comes to mend it."""
+    dataset_id = make_dataset(sqlite_database, schema=None)
+    old = {"strict": False, "fields": {"a": {"type": "number", "maximum": 2**53 + 1}}}
+    with sqlite_database.write() as tx:
+        datasets.insert_schema(tx, dataset_id, version=1, body=old)
+    with pytest.raises(InvalidFields):
+        publish_schema(sqlite_database, dataset_id, old | {"strict": True})
+    assert stored_schema(old).fields[0].constraints.maximum == 2**53 + 1
+    mended = {"fields": {"a": {"type": "number", "maximum": 2**53}}}
+    assert publish_schema(sqlite_database, dataset_id, mended).schema_version == 2
 
 
 def claimed(db: Database) -> tuple[UUID, int]:

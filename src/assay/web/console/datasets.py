@@ -15,7 +15,7 @@ from assay.jobs import State
 from assay.migrations import Migration
 from assay.operations import create_dataset, require_dataset
 from assay.reading import read_datapoints
-from assay.schema import CONSTRAINTS, parse_schema, schema_to_json
+from assay.schema import CONSTRAINTS, parse_schema, schema_to_json, stored_schema
 from assay.storage.local import LocalStorage
 from assay.web.auth import dataset_for
 from assay.web.bodies import status_body
@@ -206,7 +206,7 @@ def schema_rows(dataset: Dataset) -> list[SchemaRow]:
     """The fields of the dataset's schema; none while it has none."""
     if dataset.schema is None:
         return []
-    schema = parse_schema(dataset.schema)
+    schema = stored_schema(dataset.schema)
     given: Any = schema_to_json(schema)["fields"]
     return [
         SchemaRow(

@@ -6,7 +6,7 @@ from assay.db.datasets import Dataset
 from assay.errors import Unavailable
 from assay.jobs import Import
 from assay.previewing import preview, sample_of_upload
-from assay.schema import DatasetSchema, fingerprint_of, parse_schema, schema_to_json
+from assay.schema import DatasetSchema, fingerprint_of, schema_to_json, stored_schema
 from assay.storage.base import Storage
 
 
@@ -39,7 +39,7 @@ def risky_change(
     """
     if not dataset.record_count or dataset.schema is None:
         return None
-    old = parse_schema(dataset.schema)
+    old = stored_schema(dataset.schema)
     fields = {field.key: field for field in schema.fields}
     removed = [field.key for field in old.fields if field.key not in fields]
     narrowed = [
