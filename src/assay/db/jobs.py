@@ -226,8 +226,10 @@ def list_quiet(tx: ReadTransaction, *, limit: int) -> list[Import]:
 
 def list_quiet_of(tx: ReadTransaction, dataset_id: UUID, *, limit: int) -> list[Import]:
     """The same of one dataset: the newest."""
-    waiting = _without_upload(tx).where(jobs.c.dataset_id == dataset_id).order_by(jobs.c.id.desc()).limit(limit)
-    return [job_of(row) for row in tx.connection.execute(waiting)]
+    waiting = _without_upload(tx).where(jobs.c.dataset_id == dataset_id)
+    # Not by id: SQLite would look through all of the dataset's jobs in the order of the index that has the ids.
+    newest = waiting.order_by(jobs.c.created_at.desc()).limit(limit)
+    return [job_of(row) for row in tx.connection.execute(newest)]
 
 
 def _newest_of_workspaces(tx: ReadTransaction, *, limit: int) -> list[UUID]:
