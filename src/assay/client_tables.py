@@ -125,7 +125,7 @@ def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
 
     require_table(source)
     if type(source).__module__.startswith("pandas"):
-        _refuse_repeated([str(name) for name in source.columns])
+        source = _with_index(source)
         try:
             table = pa.Table.from_pandas(source, preserve_index=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, OverflowError):
@@ -136,6 +136,14 @@ def _batches(source: Any) -> Iterator[list[dict[str, Any]]]:
         table = source if isinstance(source, pa.Table) else pa.table(source)
     for batch in _sendable(table).to_batches(max_chunksize=BATCH_ROWS):
         yield _rows(batch)
+
+
+def _with_index(frame: Any) -> Any:
+    """What an index is called by makes a column of it, as it came from one; a count of rows has no name."""
+    named = [level for level, name in enumerate(frame.index.names) if name is not None]
+    names = [str(frame.index.names[level]) for level in named] + [str(name) for name in frame.columns]
+    _refuse_repeated(names, what="column or index level")
+    return frame.reset_index(named).set_axis(names, axis="columns") if named else frame
 
 
 def _rows(batch: Any) -> list[dict[str, Any]]:
@@ -185,10 +193,10 @@ def _cast(column: Any, field: Any) -> Any:
         raise _far_time(field.name) from error
 
 
-def _refuse_repeated(names: list[str]) -> None:
+def _refuse_repeated(names: list[str], *, what: str = "column") -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise TypeError(f"More than one column is named {', '.join(map(repr, repeated))}: rename them.")
+        raise TypeError(f"More than one {what} is named {', '.join(map(repr, repeated))}: rename them.")
 
 
 def _holds_bytes(kind: Any) -> bool:

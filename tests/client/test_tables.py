@@ -222,6 +222,23 @@ def test_pandas_whole_numbers_with_gaps_are_integers(sync_client: Client, name: 
     assert sync_client.to_arrow(dataset.id).column("n").to_pylist() == [1, None, 3]
 
 
+@pytest.mark.parametrize(
+    ("frame", "keys"),
+    [
+        (pd.DataFrame({"id": ["x"], "n": [1]}).set_index("id"), ["id", "n"]),
+        (pd.DataFrame({"id": ["x", 1], "n": [1, "y"]}).set_index("id"), ["id", "n"]),
+        (pd.DataFrame({"id": ["x"], "day": ["y"], "n": [1]}).groupby(["id", "day"]).sum(), ["id", "day", "n"]),
+        (pd.DataFrame({"id": ["x"], "n": [1]}).pivot_table(index="id", aggfunc=["sum"]), ["id", "('sum', 'n')"]),
+        (pd.DataFrame({"n": [1]}, index=["x"]), ["n"]),
+        (pd.DataFrame({"n": [1]}, index=pd.MultiIndex.from_tuples([("x", 1)], names=["id", None])), ["id", "n"]),
+    ],
+    ids=["one level", "mixed values", "grouped", "columns of two levels", "no name", "a name for one of two"],
+)
+def test_index_of_pandas_is_sent_by_its_name(frame: pd.DataFrame, keys: list[str]) -> None:
+    """What a frame was grouped or indexed by mostly says which record it is."""
+    assert list(lines_of(frame)[0]) == keys
+
+
 def test_column_of_mixed_values_is_judged_record_by_record(sync_client: Client, name: str) -> None:
     frame = pd.DataFrame({"age": [30, "unknown", None, 2.0], "at": pd.to_datetime(["2026-01-01"] * 4)})
     schema = {"fields": {"age": {"type": "integer", "required": True}, "at": {"type": "datetime"}}}
@@ -283,6 +300,7 @@ def test_append_of_what_are_no_records_is_a_clear_type_error(client: Any, record
         (pd.DataFrame({"a": [b"x"]}), "Column 'a' holds bytes"),
         (pd.DataFrame({"a": [b"x", 1]}), "Column 'a' holds bytes"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "named 'a'"),
+        (pd.DataFrame({"a": [1]}).set_index("a", drop=False), "column or index level is named 'a'"),
         (pa.table([[1], [2]], names=["a", "a"]), "named 'a'"),
         (pa.table({"b": [1], "a": pa.array([3_000_000], pa.date32())}), "Column 'a' holds a time outside of the years"),
         (pl.DataFrame({"a": pl.Series([3_000_000], dtype=pl.Date)}), "Column 'a' holds a time outside of the years"),
