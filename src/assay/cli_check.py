@@ -21,7 +21,6 @@ from assay.cli_output import (
 )
 from assay.cli_sources import NamedSource, sources_of, spooled
 from assay.errors import ErrorCode, Invalid, InvalidFields
-from assay.fileformats import format_of_local_file
 from assay.rejections import named
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def check(
     found: list[Report | Unusable] = []
     try:
         dataset_schema = _read_schema(schema)
-        sources = sources_of(files, filename=filename, format_of=format_of_local_file)
+        sources = sources_of(files, filename=filename)
         _look_at_outputs(sources, schema, outputs)
         for source in sources:
             found.append(_check_one(source, dataset_schema, outputs, processes=processes or os.cpu_count() or 1))

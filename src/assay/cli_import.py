@@ -54,7 +54,8 @@ def import_files(
 ) -> None:
     """Import files into a dataset, and show what became of them.
 
-    FILE is a .csv or .jsonl, a pattern, or '-' for standard input. All files are looked at before the first is sent.
+    FILE is a .csv, .jsonl or .ndjson (sent as .jsonl), a pattern, or '-' for standard input. All files are looked at
+    before the first is sent.
 
     Exit code: 0 all records accepted, 1 some rejected, 2 a file could not be imported, 3 an import has not ended (with
     --no-wait that is 0), 130 interrupted.

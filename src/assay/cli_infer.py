@@ -9,7 +9,6 @@ import click
 from assay.cli_output import give_up, print_json, say
 from assay.cli_sources import sources_of, spooled
 from assay.errors import ErrorCode, Invalid
-from assay.fileformats import format_of_local_file
 from assay.rejections import counted
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def infer(file: str, filename: str | None, whole: bool) -> None:
     from assay.kernel.infer import infer_schema
     from assay.schema import schema_to_json
 
-    source, *others = sources_of((file,), filename=filename, format_of=format_of_local_file)
+    source, *others = sources_of((file,), filename=filename)
     if others:
         give_up(f"A schema is told from one file, and {len(others) + 1:,} match {file!r}.")
     try:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import cast
 
 from assay.cli_output import give_up
-from assay.fileformats import FILE_FORMATS, format_of_filename, format_of_local_file
+from assay.fileformats import FILE_FORMATS, format_of_local_file
 
 STANDARD_INPUT = "-"
 BLOCK_BYTES = 1024 * 1024
+# What another name would not help: what is in such a file has to be had out of it first.
+UNPACK = "unpack it, and name the file that was in it."
+SAVE_AS_CSV = "save the sheet as CSV, and name that file."
+TO_PYTHON = "read it with pandas, Polars or pyarrow; the Python client takes the table as it is."
+WHAT_TO_DO = {
+    **dict.fromkeys((".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz"), UNPACK),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), SAVE_AS_CSV),
+    **dict.fromkeys((".parquet", ".arrow", ".feather"), TO_PYTHON),
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,7 @@ class NamedSource:
         return self.path == STANDARD_INPUT
 
 
-def sources_of(
-    files: tuple[str, ...], *, filename: str | None, format_of: Callable[[str], str | None] = format_of_filename
-) -> list[NamedSource]:
+def sources_of(files: tuple[str, ...], *, filename: str | None) -> list[NamedSource]:
     """All that the words name, each looked at, so that a wrong one stops before anything is done."""
     paths = [path for text in files for path in _expanded(text)]
     if STANDARD_INPUT in paths and len(paths) > 1:
@@ -41,18 +48,19 @@ def sources_of(
         give_up("--filename names one file, and there are several.")
     if STANDARD_INPUT in paths and filename is None:
         give_up("Say what standard input is with --filename NAME.csv or NAME.jsonl.")
-    return [_source_of(path, name=filename or Path(path).name, format_of=format_of) for path in paths]
+    return [_source_of(path, name=filename or Path(path).name) for path in paths]
 
 
-def _source_of(path: str, *, name: str, format_of: Callable[[str], str | None]) -> NamedSource:
+def _source_of(path: str, *, name: str) -> NamedSource:
     if path != STANDARD_INPUT:
         _look_at(Path(path))
     elif sys.stdin is None:
         give_up("Standard input is closed; pipe something into it.")
-    file_format = format_of(name)
+    file_format = format_of_local_file(name)
     if file_format is None:
         called = path if name == Path(path).name else name
-        give_up(f"{called}: the name must end in .csv or .jsonl; --filename gives the file another name.")
+        advice = WHAT_TO_DO.get(Path(name).suffix.lower(), "--filename gives the file another name.")
+        give_up(f"{called}: the name must end in .csv or .jsonl; {advice}")
     return NamedSource(path, name, format=file_format)
 
 

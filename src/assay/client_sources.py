@@ -15,11 +15,12 @@ Source = Any
 """A path, a binary file object, a pandas or Polars DataFrame, or an Arrow table."""
 
 BLOCK_BYTES = 1024 * 1024
+OTHER_ENDING = ".ndjson"
 
 
 @contextmanager
 def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
-    """The source as an upload. `filename` must end in .csv or .jsonl; tables are sent as JSON Lines.
+    """The source as an upload. `filename` must end in .csv, .jsonl or .ndjson; tables are sent as JSON Lines.
 
     Raises `TypeError` for what can't be imported, `OSError` for a path that can't be read; reading the upload raises
     `SourceChanged`.
@@ -37,7 +38,7 @@ def open_source(source: Source, *, filename: str | None) -> Iterator[Upload]:
             yield _of_file(file, name)
     else:
         require_table(source)
-        name = filename or "table.jsonl"
+        name = _sent_name(filename or "table.jsonl")
         if not name.lower().endswith(".jsonl"):
             raise ValueError(f"A table is sent as JSON Lines: its filename must end in .jsonl, and {name!r} does not.")
         with tempfile.TemporaryFile() as file:
@@ -62,7 +63,12 @@ def _of_file(file: IO[bytes], filename: str) -> Upload:
                 raise SourceChanged(filename)
             yield block
 
-    return Upload(filename=filename, size_bytes=size, read=read)
+    return Upload(filename=_sent_name(filename), size_bytes=size, read=read)
+
+
+def _sent_name(filename: str) -> str:
+    """The service takes JSON Lines by one ending."""
+    return filename[: -len(OTHER_ENDING)] + ".jsonl" if filename.lower().endswith(OTHER_ENDING) else filename
 
 
 def _state_of(file: IO[bytes]) -> tuple[int, ...]:

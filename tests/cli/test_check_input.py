@@ -107,6 +107,13 @@ def test_named_pipe_and_a_file_of_another_name_are_taken_too(schema: Path, copie
         (["-", "--filename", "a.csv"], "", "a.csv: Standard input is empty: nothing was piped in."),
         (["-"], "age\n1\n", "Say what standard input is with --filename NAME.csv or NAME.jsonl."),
         (["-", "--filename", "a.tsv"], "age\n1\n", "assay: a.tsv: the name must end in .csv or .jsonl"),
+        (["-", "--filename", "a.csv.gz"], "age\n1\n", "a.csv.gz: the name must end in .csv or .jsonl; unpack it"),
+        (
+            ["-", "--filename", "a.XLSX"],
+            "age\n1\n",
+            "a.XLSX: the name must end in .csv or .jsonl; save the sheet as CSV",
+        ),
+        (["-", "--filename", "a.parquet"], "age\n1\n", "read it with pandas, Polars or pyarrow; the Python client"),
         (["-", "a.csv"], "age\n1\n", "Standard input, '-', is taken alone"),
         (["-", "-", "--filename", "a.csv"], "age\n1\n", "Standard input, '-', is taken alone"),
         (["-", "--filename", "a.csv"], "PK\x03\x04", "a.csv: The file is a ZIP archive"),

@@ -86,6 +86,15 @@ def test_standard_input_is_a_file_that_has_to_be_named(service: dict[str, str], 
     assert "--filename NAME.csv" in ran.stderr
 
 
+@pytest.mark.parametrize("words", [["lines.NDJSON"], ["-", "--filename", "lines.NDJSON"]], ids=["file", "input"])
+def test_json_lines_are_taken_by_their_other_ending_too(
+    service: dict[str, str], ages: str, folder: Path, words: list[str]
+) -> None:
+    (folder / "lines.NDJSON").write_text('{"age": 7}\n')
+    ran = run("import", *words, "--dataset", ages, cwd=folder, stdin='{"age": 7}\n', **service)
+    assert (ran.returncode, ran.stdout[:34]) == (0, "lines.jsonl: complete: 1 accepted,")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

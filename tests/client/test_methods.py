@@ -88,6 +88,18 @@ def test_file_is_taken_in_every_form(client: Any, name: str, tmp_path: Path, kin
     assert (job.status, job.filename, job.accepted_count) == ("complete", "ages.csv", 3)
 
 
+@pytest.mark.parametrize("kind_of_source", ["path", "named", "table"])
+def test_json_lines_have_two_endings_and_are_sent_by_one(
+    client: Any, name: str, tmp_path: Path, kind_of_source: str
+) -> None:
+    path = tmp_path / "ages.ndjson"
+    path.write_bytes(b'{"age": 1}\n')
+    sources = {"path": path, "named": io.BytesIO(path.read_bytes()), "table": pa.table({"age": [1]})}
+    filename = None if kind_of_source == "path" else "ages.ndjson"
+    job = client.import_file(client.create_dataset(name, schema=AGES).id, sources[kind_of_source], filename=filename)
+    assert (job.status, job.filename) == ("complete", "ages.jsonl")
+
+
 def test_progress_goes_from_nothing_to_the_whole_file(client: Any, name: str) -> None:
     dataset = client.create_dataset(name, schema=TEXTS)
     data = b"".join(b'{"text": "%d%s"}\n' % (number, b"x" * 1000) for number in range(3000))
