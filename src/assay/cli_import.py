@@ -2,6 +2,9 @@
 them."""
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -55,7 +58,7 @@ def import_files(
     """Import files into a dataset, and show what became of them.
 
     FILE is a .csv, .jsonl or .ndjson (sent as .jsonl), a pattern, or '-' for standard input. All files are looked at
-    before the first is sent.
+    before the first is sent. Columns and keys that the schema doesn't name are told of on standard error.
 
     Exit code: 0 all records accepted, 1 some rejected, 2 a file could not be imported, 3 an import has not ended (with
     --no-wait that is 0), 130 interrupted.
@@ -115,7 +118,7 @@ def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *,
 
     begun: list[UUID] = []
     try:
-        with progress_bar(shown(source.name)) as show:
+        with progress_bar(shown(source.name)) as show, _warnings_told():
 
             def on_progress(progress: "Progress") -> None:
                 begun[:] = [progress.import_id]
@@ -129,6 +132,19 @@ def _import_one(client: "Client", target: "DatasetBody", source: NamedSource, *,
         give_up(str(error))
     except (ApiError, ServiceUnreachable) as error:
         give_up(f"{source.name}: {explained(error)}")
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """What the client warns of is told in a line, before the upload begins."""
+
+    def tell(message: Warning | str, *_: object, **__: object) -> None:
+        say(f"assay: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def _interrupted(client: "Client", target: "DatasetBody", begun: list[UUID]) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import httpx
 from assay import client_calls
 from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
 from assay.client_faults import CALL_FAULTS, ApiError, Id
+from assay.client_names import names_told
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -111,9 +113,11 @@ class Client:
 
         With `wait`, returns when the import has ended, whatever its status: look at it. Raises `ImportUnfinished`
         after `timeout_seconds`; the import itself goes on. Raises `SourceChanged` where the file is written to
-        meanwhile: the import is cancelled.
+        meanwhile: the import is cancelled. Warns, by `UserWarning`, of columns that are no fields of the schema.
         """
         with open_source(source, filename=filename) as upload:
+            for sentence in names_told(upload, self.dataset(dataset_id).schema):
+                warnings.warn(sentence, stacklevel=2)
             target = self._run(client_calls.start_upload(dataset_id, upload.filename))
             self._run(client_calls.put_upload(target, upload, progress=progress))
             if not wait:

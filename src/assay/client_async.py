@@ -3,6 +3,7 @@
 import asyncio
 import io
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -14,6 +15,7 @@ from assay import client_calls
 from assay.client import Target
 from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
 from assay.client_faults import CALL_FAULTS, ApiError, Id
+from assay.client_names import names_told
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -108,6 +110,9 @@ class AsyncClient:
         """As `Client.import_file`; `progress` is called on the event loop."""
         with ExitStack() as stack:
             upload = await asyncio.to_thread(stack.enter_context, open_source(source, filename=filename))
+            schema = (await self.dataset(dataset_id)).schema
+            for sentence in await asyncio.to_thread(names_told, upload, schema):
+                warnings.warn(sentence, stacklevel=2)
             target = await self._run(client_calls.start_upload(dataset_id, upload.filename))
             await self._run(client_calls.put_upload(target, upload, progress=progress))
             if not wait:

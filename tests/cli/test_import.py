@@ -86,6 +86,19 @@ def test_standard_input_is_a_file_that_has_to_be_named(service: dict[str, str], 
     assert "--filename NAME.csv" in ran.stderr
 
 
+def test_what_a_file_and_the_schema_do_not_share_is_told_before_it_is_sent(
+    service: dict[str, str], ages: str, folder: Path
+) -> None:
+    (folder / "wide.csv").write_bytes(b"age,h\x1bair\n7,red\n")
+    ran = run("import", folder / "wide.csv", "--dataset", ages, "--json", **service)
+    assert (ran.returncode, json.loads(ran.stdout)[0]["accepted_count"]) == (0, 1)
+    told = "assay: wide.csv: columns that the schema doesn't name, whose values are not kept: 'h\\x1bair'"
+    assert ran.stderr.splitlines() == [told]
+    with on_terminal("import", folder / "wide.csv", "--dataset", ages, **service) as terminal:
+        assert terminal.end() == 0
+    assert terminal.plain.index("assay: wide.csv: columns that") < terminal.plain.index("wide.csv: complete")
+
+
 @pytest.mark.parametrize("words", [["lines.NDJSON"], ["-", "--filename", "lines.NDJSON"]], ids=["file", "input"])
 def test_json_lines_are_taken_by_their_other_ending_too(
     service: dict[str, str], ages: str, folder: Path, words: list[str]
@@ -244,7 +257,7 @@ def test_file_that_is_written_to_meanwhile_is_told_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, service: dict[str, str], client: Client, folder: Path
 ) -> None:
     monkeypatch.setenv("ASSAY_TOKEN", TOKEN)
-    states = iter([(8, 1), (8, 2)])
+    states = iter([(8, 1), (8, 1), (8, 2)])
     monkeypatch.setattr("assay.client_sources._state_of", lambda file: next(states))
     dataset = client.create_dataset(f"written to {uuid4()}", schema=AGES)
     words = ["import", str(folder / "good.csv"), "--dataset", dataset.name, "--base-url", service["ASSAY_URL"]]

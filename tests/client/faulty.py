@@ -92,3 +92,7 @@ def import_body(status: str = "complete", **more: Any) -> dict[str, Any]:
 def offer(upload_url: str = STORE) -> dict[str, Any]:
     ids = {"dataset_id": str(DATASET), "import_id": str(IMPORT), "file_key": "key", "expires_at": TIME}
     return {**ids, "upload_url": upload_url, "http_method": "PUT", "content_type": "text/csv"}
+
+
+BEGUN = (ok(dataset_body()), ok(offer()))
+"""What is answered before an upload."""

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from assay import ApiError, Client, ServiceUnreachable
-from client.faulty import DATASET, STORE, Faulty, dataset_body, import_body, offer, ok, refusal
+from client.faulty import BEGUN, DATASET, STORE, Faulty, dataset_body, import_body, ok, refusal
 
 TOKEN = "assay_a-very-secret-text"
 STORE_FAULT = (
@@ -93,16 +93,16 @@ def test_proxy_whose_service_is_down_is_told(kind: Any, monkeypatch: pytest.Monk
 
 
 def test_object_store_that_refuses_is_quoted(kind: Any) -> None:
-    client, _ = client_of(kind, ok(offer()), httpx.Response(403, content=STORE_FAULT))
+    client, _ = client_of(kind, *BEGUN, httpx.Response(403, content=STORE_FAULT))
     with client, pytest.raises(ApiError, match=r"object store refused.*SignatureDoesNotMatch: The signature differs"):
         client.import_file(DATASET, io.BytesIO(b"age\n1\n"), filename="a.csv")
 
 
 def test_token_goes_to_the_api_and_to_no_upload_host(kind: Any) -> None:
-    client, faulty = client_of(kind, ok(offer()), ok({}), ok(import_body()))
+    client, faulty = client_of(kind, *BEGUN, ok({}), ok(import_body()))
     with client:
         client.import_file(DATASET, io.BytesIO(b"age\n1\n"), filename="a b/ä?.csv")
-    asked, put, looked = faulty.requests
+    _, asked, put, looked = faulty.requests
     assert asked.headers["authorization"] == looked.headers["authorization"] == f"Token {TOKEN}"
     assert asked.url.raw_path.endswith(b"/upload-url/a%20b%2F%C3%A4%3F.csv")
     assert "authorization" not in put.headers
@@ -114,10 +114,10 @@ def test_token_goes_to_the_api_and_to_no_upload_host(kind: Any) -> None:
 
 def test_redirect_of_an_upload_is_not_followed(kind: Any) -> None:
     away = httpx.Response(307, headers={"location": "https://thief.example/"})
-    client, faulty = client_of(kind, ok(offer()), away)
+    client, faulty = client_of(kind, *BEGUN, away)
     with client, pytest.raises(ApiError):
         client.import_file(DATASET, io.BytesIO(b"age\n1\n"), filename="a.csv")
-    assert len(faulty.requests) == 2
+    assert len(faulty.requests) == 3
 
 
 @pytest.mark.parametrize("token", ["assay_secret\nx", "assay_sécret", "assay_\x00secret", " \n"])

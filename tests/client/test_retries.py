@@ -15,7 +15,7 @@ import pytest
 from assay import ApiError, Client, ImportUnfinished, MigrationUnknown, ServiceUnreachable, client_calls
 from assay.client_calls import Call
 from assay.client_retries import MOST_SECONDS, Patience
-from client.faulty import DATASET, IMPORT, CutOff, Faulty, dataset_body, import_body, offer, ok, refusal
+from client.faulty import BEGUN, DATASET, IMPORT, CutOff, Faulty, dataset_body, import_body, ok, refusal
 
 REFUSED = httpx.ConnectError("[Errno 111] Connection refused")
 LOST = httpx.ReadError("connection reset")
@@ -141,7 +141,7 @@ def test_upload_or_download_that_was_cut_late_is_made_again(
             raise LOST
         return httpx.Response(200, stream=CutOff())
 
-    client, _ = client_of(kind, ok(offer()), cut_after_an_hour, cut_after_an_hour, ok({}), ok(import_body()))
+    client, _ = client_of(kind, *BEGUN, cut_after_an_hour, cut_after_an_hour, ok({}), ok(import_body()))
     with client:
         assert import_one(client).status == "complete"
     client, _ = client_of(kind, cut_after_an_hour, lambda _: httpx.Response(200, content=b"whole"))
@@ -157,7 +157,7 @@ def test_service_that_hangs_or_moves_nothing_for_a_minute_is_given_up(
         clock[0] += 61
         raise httpx.ReadTimeout("slow") if request.method == "PUT" else LOST
 
-    for answers, count in ([ok(offer()), fail], 2), ([fail], 1):
+    for answers, count in ([*BEGUN, fail], 3), ([fail], 1):
         client, faulty = client_of(kind, *answers)
         with client, pytest.raises(ServiceUnreachable):
             import_one(client)
@@ -165,7 +165,7 @@ def test_service_that_hangs_or_moves_nothing_for_a_minute_is_given_up(
 
 
 def test_caller_who_waits_outlasts_a_restart(kind: Any, pauses: list[float]) -> None:
-    begun = [ok(offer()), ok({}), ok(import_body("processing"))]
+    begun = [*BEGUN, ok({}), ok(import_body("processing"))]
     client, _ = client_of(kind, *begun, *[REFUSED] * 10, refusal(503), ok(import_body()))
     with client:
         assert import_one(client).status == "complete"
@@ -202,16 +202,16 @@ def test_refusal_while_waiting_is_told_at_once(kind: Any) -> None:
 
 
 def test_cut_upload_is_sent_again_whole_and_409_then_says_it_had_arrived(kind: Any, pauses: list[float]) -> None:
-    client, faulty = client_of(kind, ok(offer()), LOST, refusal(409, code=1300), ok(import_body()))
+    client, faulty = client_of(kind, *BEGUN, LOST, refusal(409, code=1300), ok(import_body()))
     with client:
         assert import_one(client).status == "complete"
-    assert [request.method for request in faulty.requests] == ["GET", "PUT", "PUT", "GET"]
-    assert faulty.bodies[1:3] == [b"age\n1\n"] * 2
+    assert [request.method for request in faulty.requests] == ["GET", "GET", "PUT", "PUT", "GET"]
+    assert faulty.bodies[2:4] == [b"age\n1\n"] * 2
 
 
 @pytest.mark.parametrize("before", [[], [REFUSED], [refusal(429)]])
 def test_409_to_an_upload_that_never_arrived_before_is_an_error(kind: Any, pauses: list[float], before: Any) -> None:
-    client, _ = client_of(kind, ok(offer()), *before, refusal(409, code=1300))
+    client, _ = client_of(kind, *BEGUN, *before, refusal(409, code=1300))
     with client, pytest.raises(ApiError) as caught:
         import_one(client)
     assert (caught.value.status, caught.value.error_code) == (409, 1300)
@@ -256,10 +256,10 @@ def test_file_that_changes_after_an_attempt_came_through_is_imported_as_it_was(
 ) -> None:
     states = iter([(6, 1), (6, 1), (6, 2)])
     monkeypatch.setattr("assay.client_sources._state_of", lambda file: next(states))
-    client, faulty = client_of(kind, ok(offer()), LOST, refusal(409, code=1301), ok(import_body()))
+    client, faulty = client_of(kind, *BEGUN, LOST, refusal(409, code=1301), ok(import_body()))
     with client:
         assert import_one(client).status == "complete"
-    assert faulty.paths()[2].endswith("/cancel")
+    assert faulty.paths()[3].endswith("/cancel")
 
 
 def test_download_that_is_cut_off_begins_again(kind: Any, pauses: list[float], tmp_path: Any) -> None:
