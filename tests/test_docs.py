@@ -86,6 +86,12 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
                     command = command.commands[word]
 
 
+def test_nobody_is_told_to_install_what_is_not_ours() -> None:
+    """On a public registry the name may be a stranger's."""
+    told = [ROOT / "README.md", *PAGES, *(ROOT / "src").rglob("*.py")]
+    assert [path for path in told if re.search(r"pip install ['\"]?assay\b", path.read_text())] == []
+
+
 def test_manifests_have_what_the_platforms_ask_for() -> None:
     manifests = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/assay.yaml").read_text()))
     assert all({"apiVersion", "kind", "metadata"} <= set(manifest) for manifest in manifests)

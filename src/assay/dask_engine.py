@@ -101,7 +101,7 @@ def _connected(address: str) -> tuple[Any, tuple[type[Exception], ...]]:
     try:
         from distributed.client import Client, ClosedClientError
     except ImportError as error:
-        message = "A Dask engine needs the extra package: pip install 'assay[dask]'."
+        message = "A Dask engine needs a package that is not installed: install Assay with its extra 'dask'."
         raise Invalid(message, code=ErrorCode.MISSING_PACKAGE) from error
     url = address.replace("dask://", "tcp://", 1)
     try:

@@ -200,7 +200,7 @@ def open_database(url: str, *, clock: Clock | None = None) -> Database:
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise Invalid(_URL_HELP, code=ErrorCode.INVALID_SETTING) from error
     except ImportError as error:
-        message = "PostgreSQL needs the extra package: pip install 'assay[postgres]'."
+        message = "PostgreSQL needs a package that is not installed: install Assay with its extra 'postgres'."
         raise Invalid(message, code=ErrorCode.MISSING_PACKAGE) from error
     raise Invalid(_URL_HELP, code=ErrorCode.INVALID_SETTING)
 

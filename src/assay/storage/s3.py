@@ -226,9 +226,8 @@ def _read_place(url: str, environment: Mapping[str, str]) -> S3Place:
 def open_s3(url: str, *, environment: Mapping[str, str]) -> S3Storage:
     """Open `s3://bucket/prefix` by the usual AWS variables in `environment`. `Invalid` when those can't be meant."""
     if importlib.util.find_spec("boto3") is None:
-        raise Invalid(
-            "S3 storage needs a package that is not installed: pip install 'assay[s3]'.", code=ErrorCode.MISSING_PACKAGE
-        )
+        message = "S3 storage needs a package that is not installed: install Assay with its extra 's3'."
+        raise Invalid(message, code=ErrorCode.MISSING_PACKAGE)
     place = _read_place(url, environment)
     try:
         store = _open_store(place, request_seconds=REQUEST_SECONDS, retry_seconds=RETRY_SECONDS)
