@@ -39,10 +39,14 @@ FORMATS = ("parquet", "jsonl", "csv", "arrow")
 def errors(dataset_name: str, import_id: str, rejected: Path | None, as_json: bool, base_url: str) -> None:
     """Show every failing field of an import's rejected records.
 
-    A table on a terminal, columns parted by tabs in a pipe, one list with --json.
+    A table on a terminal, columns parted by tabs in a pipe, one list with --json. An import that failed as a whole has
+    none: its reason is told, and the exit code is 2.
     """
     with open_client(base_url) as client:
         target = find_dataset(client, dataset_name)
+        job = client.import_status(target.id, import_id)
+        if job.status == "failed" and not job.rejected_count:
+            give_up(f"{job.filename} was not imported at all, so no record was rejected by itself: {job.reason}")
         if rejected == Path("-"):
             client.download_rejected(target.id, import_id, standard_output())
             return
@@ -67,7 +71,7 @@ def _print_errors(errors: Iterator["ImportErrorBody"]) -> None:
         return
     block = list(islice(rows, TABLE_ROWS))
     if not block:
-        say("Nothing was rejected record by record.")
+        say("No record was rejected.")
     while block:
         print_table(head, block, right=[0])
         block = list(islice(rows, TABLE_ROWS))

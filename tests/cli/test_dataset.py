@@ -216,6 +216,29 @@ def test_import_without_errors_has_an_empty_list(service: dict[str, str], client
     assert run("errors", dataset.id, job.import_id, **service).stdout == "RECORD\tFIELD\tREASON\n"
 
 
+def test_import_that_failed_as_a_whole_has_its_reason_for_errors(
+    service: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    dataset = client.create_dataset("of another schema", schema=AGES)
+    job = client.import_file(dataset.id, io.BytesIO(b"years\n1\n"), filename="a.csv")
+    for more in ([], ["--json"], ["--rejected", tmp_path / "r.csv"], ["--rejected", "-"]):
+        ran = run("errors", dataset.id, job.import_id, *more, **service)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "The header lacks a column that the schema requires: age" in ran.stderr
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_errors_of_an_import_that_has_not_ended_are_not_there_yet(
+    service: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    dataset = client.create_dataset("without a schema so far")
+    job = client.import_file(dataset.id, io.BytesIO(ages_csv(1)), filename="a.csv")
+    ran = run("errors", dataset.id, job.import_id, "--rejected", tmp_path / "r.csv", **service)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "pending_schema; what it rejects is known when it has ended" in ran.stderr
+    assert not (tmp_path / "r.csv").exists()
+
+
 def test_errors_of_no_import_leave_standard_output_empty(
     service: dict[str, str], imported: tuple[str, str, str]
 ) -> None:
