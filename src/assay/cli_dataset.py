@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MIGRATION_POLL_SECONDS = 0.5
 SHOWN_LOSSES = 10
+ENDED = {"complete", "partial", "failed"}
 
 
 @click.group()
@@ -52,12 +53,18 @@ def _as_json(body: "DatasetBody", *, exclude: set[str] | None = None) -> dict[st
 @click.argument("name")
 @click.option("--schema", type=click.Path(path_type=Path), help="The schema, as a JSON file; may be set later.")
 @click.option("--workspace", help="Where it is created; the token's own, which is the default.")
+@click.option("--another", is_flag=True, help="Create it though there is one of this name.")
 @json_option
 @service_options
-def dataset_create(name: str, schema: Path | None, workspace: str | None, as_json: bool, base_url: str) -> None:
-    """Create a dataset; prints its id."""
+def dataset_create(
+    name: str, schema: Path | None, workspace: str | None, another: bool, as_json: bool, base_url: str
+) -> None:
+    """Create a dataset; prints its id. A name that is taken is refused: of two datasets it would mean neither."""
     value = None if schema is None else read_schema_file(schema)
     with open_client(base_url) as client:
+        there = None if another else next((body for body in client.datasets() if body.name == name), None)
+        if there is not None:
+            give_up(f"There is a dataset named {name!r}, {there.id}. --another makes one more, to be named by its id.")
         made = client.create_dataset(name, schema=value, workspace_id=workspace)
     if as_json:
         print_json(_as_json(made))
@@ -82,8 +89,8 @@ def dataset_show(dataset_name: str, as_json: bool, base_url: str) -> None:
     _print_schema(found)
     if found.imports:
         click.echo("")
-        columns = ["IMPORT", "FILE", "STATUS", "ACCEPTED", "REJECTED", "CREATED"]
-        print_table(columns, [_import_row(job) for job in found.imports], right=[3, 4])
+        columns = ["IMPORT", "FILE", "STATUS", "ACCEPTED", "DUPLICATES", "REJECTED", "CREATED"]
+        print_table(columns, [_import_row(job) for job in found.imports], right=[3, 4, 5])
     for job in found.imports:
         if job.status == "failed":
             say(f"\n{job.import_id} failed: {job.reason}")
@@ -105,7 +112,8 @@ def _rules(field: "FieldBody", *, is_strict: bool) -> tuple[str, str, str | None
 
 
 def _import_row(job: "ImportBody") -> tuple[Any, ...]:
-    counts = (job.accepted_count, job.rejected_count)
+    none = 0 if job.status in ENDED else None  # the answer has no counts of none
+    counts = (job.accepted_count or none, job.duplicate_count or none, job.rejected_count or none)
     return str(job.import_id), job.filename, job.status, *counts, f"{job.created_at:%Y-%m-%d %H:%M}"
 
 

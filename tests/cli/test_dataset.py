@@ -112,7 +112,29 @@ def test_show_has_the_rules_and_the_imports_in_columns(service: dict[str, str], 
         "age    integer  yes       exclusiveMinimum 0  Age in years",
         "名前   text     no        maxLength 5         -",
     ]
-    assert lines[8].split()[:5] == [import_id, "people.csv", "partial", "3", "2"]
+    assert lines[8].split()[:6] == [import_id, "people.csv", "partial", "3", "0", "2"]
+
+
+def test_show_tells_none_of_an_import_that_has_ended_from_not_known_yet(
+    service: dict[str, str], client: Client
+) -> None:
+    dataset = client.create_dataset(f"counted {uuid4()}")
+    client.import_file(dataset.id, io.BytesIO(ages_csv(1, 1)), filename="a.csv")
+    assert "  pending_schema         -           -         -  " in run("dataset", "show", dataset.id, **service).stdout
+    client.set_schema(dataset.id, AGES)
+    client.wait_for_import(dataset.id, next(client.imports(dataset.id)).import_id)
+    assert "  complete         2           1         0  " in run("dataset", "show", dataset.id, **service).stdout
+
+
+def test_name_is_not_given_to_a_second_dataset_unasked(service: dict[str, str], client: Client) -> None:
+    """A script that runs again makes no second one, which would leave the name to neither."""
+    name = f"once {uuid4()}"
+    first = run("dataset", "create", name, **service).stdout.strip()
+    ran = run("dataset", "create", name, **service)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"There is a dataset named '{name}', {first}." in ran.stderr
+    second = run("dataset", "create", name, "--another", **service).stdout.strip()
+    assert [str(dataset.id) for dataset in client.datasets() if dataset.name == name] == [second, first]
 
 
 def test_first_schema_lets_imports_go_on_and_a_bad_one_is_refused(
