@@ -1,6 +1,7 @@
 """The pages in each state of what they show, without scripts: nothing, something, waiting, ended, gone wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,21 @@ def test_schema_change_shows_its_migration_to_the_end(desk: Desk) -> None:
 
     wait_until(lost, what="the migration ends")
     assert "Value must be at least 18" in desk.visitor.get(address).text
+
+
+def test_white_space_of_a_value_is_shown_and_there_is_none_besides(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema={"fields": {"code": {"type": "text"}}})
+    desk.caller.import_file(dataset_id, b'code\n"A  1\n B"\n')
+    page = desk.visitor.get(f"/datasets/{dataset_id}/records")
+    assert "<td>A  1\n B</td>" in page.answer.text
+
+
+def test_list_of_imports_has_all_their_counts(desk: Desk) -> None:
+    dataset_id = desk.caller.make_dataset(schema=AGES)
+    desk.caller.import_file(dataset_id, ages_csv(1, 2, 2))
+    listed = desk.visitor.get(f"/datasets/{dataset_id}/imports").answer.text
+    counts = re.findall(r'data-label="(Accepted|Duplicates|Rejected)" class="num">(?:<span>)?(\d)<', listed)
+    assert counts == [("Accepted", "3"), ("Duplicates", "1"), ("Rejected", "0")]
 
 
 def test_samples_are_shown_with_long_values_behind_expanders(desk: Desk) -> None:
