@@ -86,6 +86,11 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
                     command = command.commands[word]
 
 
+def test_first_page_leads_to_every_other() -> None:
+    linked = set(re.findall(r"\]\(([\w/.-]+\.md)\)", (DOCS / "index.md").read_text()))
+    assert {str(page.relative_to(DOCS)) for page in PAGES} - linked == {"index.md"}
+
+
 def test_nobody_is_told_to_install_what_is_not_ours() -> None:
     """On a public registry the name may be a stranger's."""
     told = [ROOT / "README.md", *PAGES, *(ROOT / "src").rglob("*.py")]

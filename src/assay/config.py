@@ -32,7 +32,9 @@ class Settings:
         default="",
         metadata={"help": "Address that clients reach the service at; empty means the address it listens on."},
     )
-    workers: int = field(default=2, metadata={"help": "Processes that check records; 0 serves the API alone."})
+    workers: int = field(
+        default=2, metadata={"help": "Processes that check records; with 0 'assay serve' serves the API alone."}
+    )
     engine: str = field(
         default="", metadata={"help": "What checks records: empty for processes here, or dask://HOST:PORT."}
     )
