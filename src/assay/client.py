@@ -13,7 +13,7 @@ import httpx
 from assay import client_calls
 from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
 from assay.client_faults import CALL_FAULTS, ApiError, Id
-from assay.client_names import names_told
+from assay.client_names import KnownSchemas, names_told
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -61,6 +61,7 @@ class Client:
         self, base_url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
     ) -> None:
         self._token = token_of(token)
+        self._schemas = KnownSchemas()
         self._http = httpx.Client(transport=transport, **settings(base_url))
 
     def __enter__(self) -> Self:
@@ -75,10 +76,13 @@ class Client:
         self._http.close()
 
     def create_dataset(self, name: str, *, schema: Any | None = None, workspace_id: str | None = None) -> DatasetBody:
-        return self._run(client_calls.create_dataset(name, workspace_id=workspace_id, schema=schema))
+        return self._seen(client_calls.create_dataset(name, workspace_id=workspace_id, schema=schema))
 
     def dataset(self, dataset_id: Id) -> DatasetBody:
-        return self._run(client_calls.get_dataset(dataset_id))
+        return self._seen(client_calls.get_dataset(dataset_id))
+
+    def _seen(self, calls: Calls[DatasetBody]) -> DatasetBody:
+        return self._schemas.see(self._run(calls))
 
     def datasets(self) -> Iterator[DatasetBody]:
         """The workspace's datasets, newest first, without their imports."""
@@ -91,7 +95,7 @@ class Client:
         """The first one releases the imports that wait for it. Another one brings the records there are under it: the
         answer has a `migration_job_id`, to look at with `migration`. Raises `MigrationUnknown` where that was lost.
         """
-        return self._run(client_calls.set_schema(dataset_id, schema))
+        return self._seen(client_calls.set_schema(dataset_id, schema))
 
     def migration(self, dataset_id: Id, job_id: Id) -> MigrationBody:
         return self._run(client_calls.get_migration(dataset_id, job_id))
@@ -116,7 +120,8 @@ class Client:
         meanwhile: the import is cancelled. Warns, by `UserWarning`, of columns that are no fields of the schema.
         """
         with open_source(source, filename=filename) as upload:
-            for sentence in names_told(upload, self.dataset(dataset_id).schema):
+            schema = self._schemas.of(dataset_id) or self.dataset(dataset_id).schema
+            for sentence in names_told(upload, schema):
                 warnings.warn(sentence, stacklevel=2)
             target = self._run(client_calls.start_upload(dataset_id, upload.filename))
             self._run(client_calls.put_upload(target, upload, progress=progress))

@@ -15,7 +15,7 @@ from assay import client_calls
 from assay.client import Target
 from assay.client_calls import Answer, Body, Call, Calls, OnBytes, OnProgress, raise_for_answer
 from assay.client_faults import CALL_FAULTS, ApiError, Id
-from assay.client_names import names_told
+from assay.client_names import KnownSchemas, names_told
 from assay.client_retries import Patience
 from assay.client_sources import Source, open_source
 from assay.client_tables import append_lines
@@ -61,6 +61,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._token = token_of(token)
+        self._schemas = KnownSchemas()
         self._http = httpx.AsyncClient(transport=transport, **settings(base_url))
 
     async def __aenter__(self) -> Self:
@@ -77,10 +78,13 @@ class AsyncClient:
     async def create_dataset(
         self, name: str, *, schema: Any | None = None, workspace_id: str | None = None
     ) -> DatasetBody:
-        return await self._run(client_calls.create_dataset(name, workspace_id=workspace_id, schema=schema))
+        return await self._seen(client_calls.create_dataset(name, workspace_id=workspace_id, schema=schema))
 
     async def dataset(self, dataset_id: Id) -> DatasetBody:
-        return await self._run(client_calls.get_dataset(dataset_id))
+        return await self._seen(client_calls.get_dataset(dataset_id))
+
+    async def _seen(self, calls: Calls[DatasetBody]) -> DatasetBody:
+        return self._schemas.see(await self._run(calls))
 
     def datasets(self) -> AsyncIterator[DatasetBody]:
         return self._pages(DatasetBody, "/datasets")
@@ -89,7 +93,7 @@ class AsyncClient:
         return await self._run(client_calls.dataset_status(dataset_id))
 
     async def set_schema(self, dataset_id: Id, schema: Any) -> DatasetBody:
-        return await self._run(client_calls.set_schema(dataset_id, schema))
+        return await self._seen(client_calls.set_schema(dataset_id, schema))
 
     async def migration(self, dataset_id: Id, job_id: Id) -> MigrationBody:
         return await self._run(client_calls.get_migration(dataset_id, job_id))
@@ -110,7 +114,7 @@ class AsyncClient:
         """As `Client.import_file`; `progress` is called on the event loop."""
         with ExitStack() as stack:
             upload = await asyncio.to_thread(stack.enter_context, open_source(source, filename=filename))
-            schema = (await self.dataset(dataset_id)).schema
+            schema = self._schemas.of(dataset_id) or (await self.dataset(dataset_id)).schema
             for sentence in await asyncio.to_thread(names_told, upload, schema):
                 warnings.warn(sentence, stacklevel=2)
             target = await self._run(client_calls.start_upload(dataset_id, upload.filename))

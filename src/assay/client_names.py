@@ -5,15 +5,34 @@ here, for the import tells of it."""
 import csv
 import io
 import json
+import time
 from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 from assay.client_calls import Upload
-from assay.wire import SchemaBody
+from assay.client_faults import Id
+from assay.wire import DatasetBody, SchemaBody
 
 LOOKED_AT_RECORDS = 1000
 SHOWN_NAMES = 20
+KNOWN_SECONDS = 60
+
+
+class KnownSchemas:
+    """The schemas that a client has lately seen, so that one that imports many files doesn't ask before each."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, SchemaBody]] = {}
+
+    def of(self, dataset_id: Id) -> SchemaBody | None:
+        seen_at, schema = self._known.get(str(dataset_id), (0.0, None))
+        return schema if time.monotonic() - seen_at < KNOWN_SECONDS else None
+
+    def see(self, dataset: DatasetBody) -> DatasetBody:
+        if dataset.schema_ is not None:
+            self._known[str(dataset.id)] = (time.monotonic(), dataset.schema_)
+        return dataset
 
 
 def names_told(upload: Upload, schema: SchemaBody | None) -> list[str]:

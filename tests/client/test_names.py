@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from client.faulty import DATASET, Faulty, dataset_body, import_body, offer, ok
+
 SCHEMA = {"fields": {"name": {"type": "text"}, "age": {"type": "integer"}}}
 UNKNOWN = "columns that the schema doesn't name, whose values are not kept"
 UNKNOWN_KEYS = "keys that the schema doesn't name, whose values are not kept"
@@ -58,3 +60,13 @@ def test_frame_of_other_names_is_told_of_where_it_was_sent(client: Any, name: st
     assert told_of(client, dataset.id, long, "a.jsonl")[0].endswith("more")
     waiting = client.create_dataset(f"{name} without a schema")
     assert told_of(client, waiting.id, frame, "people.jsonl") == []
+
+
+def test_the_schema_is_asked_for_once_by_one_that_imports_many_files(kind: Any) -> None:
+    """The answer tells of a hundred imports, each with its errors."""
+    of_a_file = (ok(offer()), ok({}), ok(import_body()))
+    faulty = Faulty(ok(dataset_body() | {"schema": {"strict": False, **SCHEMA}}), *of_a_file, *of_a_file)
+    with kind("http://assay.test", "assay_secret", transport=faulty) as client:
+        for number in range(2):
+            assert len(told_of(client, DATASET, b"name,age,old\n", f"{number}.csv")) == 1
+    assert [path for path in faulty.paths() if path.endswith(f"/datasets/{DATASET}")] == [f"GET /datasets/{DATASET}"]
