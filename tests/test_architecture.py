@@ -75,7 +75,14 @@ MAY_IMPORT = {
 }
 # The finer points: what these modules and groups alone may do.
 READERS_OF_CONFIG = {"sweeper", "plans", "web.app", "web.services", "worker", "engines"}  # and the edge
-READERS_OF_ENVIRONMENT = {"children", "config", "storage.base", "storage.s3", "client_transport"}  # and commands
+READERS_OF_ENVIRONMENT = {
+    "children",
+    "config",
+    "storage.base",
+    "storage.s3",
+    "client_transport",
+    "kernel.rehearsal",
+}  # and commands
 WRITERS = {"appending", "compacting", "operations", "worker", "db"}
 PURE_OF_CLIENT = {"errors", "whole_files", "wire"}
 SQL = {"sqlalchemy", "alembic", "sqlite3", "psycopg"}

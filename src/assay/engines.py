@@ -1,13 +1,19 @@
 """What runs chunks: any `concurrent.futures.Executor`. A pool of processes here, or a Dask cluster elsewhere."""
 
+import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import BinaryIO
 
 from assay.chunk_runs import prepare_child, warm_up
 from assay.config import Settings
 from assay.dask_engine import DaskExecutor
+from assay.kernel import rehearsal
 from assay.kernel.interrupts import interrupts_held_back
 from assay.kernel.pipelines import process_pool
 
@@ -34,6 +40,7 @@ def open_engine(settings: Settings) -> Engine:
     """The engine that the settings name. Raises `Unavailable` when a cluster can't be reached."""
     if settings.engine:
         return _open_dask(settings.engine)
+    _compile_ahead()
     return _open_pool(settings.workers)
 
 
@@ -66,6 +73,28 @@ def _open_pool(processes: int) -> Engine:
         pool.shutdown(wait=False, cancel_futures=True)
 
     return Engine(pool, end=end, kill=kill, is_lost=lambda: bool(pool._broken), is_stuck=_Watch(pool).is_stuck)
+
+
+def _compile_ahead() -> None:
+    """By a process beside the pool, that gives way to it, and ends with this one."""
+    lock = rehearsal.begin()
+    if lock is None:
+        return
+    process = multiprocessing.get_context("spawn").Process(target=_rehearse, daemon=True)
+    with interrupts_held_back():
+        process.start()
+    threading.Thread(target=_hold, args=(lock, process.sentinel), name="assay-rehearsal", daemon=True).start()
+
+
+def _rehearse() -> None:
+    prepare_child()
+    os.nice(10)
+    rehearsal.rehearse()
+
+
+def _hold(lock: BinaryIO, sentinel: int) -> None:
+    with lock:
+        wait([sentinel])
 
 
 class _Watch:

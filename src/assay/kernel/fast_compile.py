@@ -1,12 +1,12 @@
 """How the fast pass is compiled: without the GIL, without reference counts, and kept on disk where that can be done."""
 
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import config as numba_config
 from numba import njit
+
+from assay.kernel.rehearsal import compiled_folder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -15,12 +15,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS = {"nogil": True, "_nrt": False}
 
 
-# What numba keeps of a function has the code of those that it calls, from other modules too, and it looks at the
-# function's own module alone to see whether that is still true. So what is compiled from other sources lies elsewhere.
-_SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("fast_*.py")))
 _CONFIG: Any = numba_config  # its names are made when it is loaded
-_BESIDE_SOURCE = Path(__file__).parent / "__pycache__"
-_CACHE_DIR = str(Path(_CONFIG.CACHE_DIR or _BESIDE_SOURCE) / f"compiled-{sha256(_SOURCES).hexdigest()[:16]}")
 
 
 def compiled(function: Function) -> Function:
@@ -35,7 +30,7 @@ def inlined(function: Function) -> Function:
 
 def _compiled(function: Function, options: dict[str, Any]) -> Function:
     compile_it: Any = njit
-    before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, _CACHE_DIR
+    before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, str(compiled_folder())
     try:
         made: Function = compile_it(cache=True, **options)(function)
     except RuntimeError:  # numba has no other way to say that no cache directory can be written
