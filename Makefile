@@ -21,9 +21,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two files of tests at a time, in the order of their names: the long ones, which start services and kill them, come early.
+# Three files of tests at a time, since each waits a good part of its time, in the order of their names: the long ones,
+# which start services and kill them, come early.
 test: lint
-	$(BIN)/pytest -rf --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -rf --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The fast pass against the exact one for an hour, on files that no run had before; prints how many records it compared.
 FUZZ_SECONDS ?= 3600
