@@ -5,20 +5,22 @@ from collections.abc import Callable, Iterator
 from random import Random
 from uuid import UUID
 
+import httpx
 import pytest
 
 from assay.db import jobs, leases
 from assay.db.engine import open_database
+from assay.db.faults import NO_WRITES
 from assay.jobs import Import
 from cluster.set_up import many_machines, migrate
 from crash.comparing import compare
 from crash.known_files import SCHEMA, make_files
-from crash.patient_client import PatientClient
+from crash.patient_client import API, PatientClient
 from crash.place import Place
 from crash.set_ups import TOKEN, SetUp
 from services.callers import wait_until
 from services.postgresql import PostgresServer
-from services.processes import kill
+from services.processes import HOST, kill
 from services.seaweedfs import S3Server
 
 OUTAGE_SECONDS = 2.5  # longer than the lease
@@ -52,6 +54,31 @@ def test_a_restart_of_postgresql_in_mid_job_is_survived(place: Place, postgresql
 
     reasons = import_through(place, restart)
     assert not [reason for reason in reasons if "fell silent" in reason or "error" in reason]
+
+
+def test_a_failover_of_postgresql_in_mid_job_is_survived(place: Place, postgresql: PostgresServer) -> None:
+    def fail_over() -> None:
+        address = f"http://{HOST}:{place.port}"
+        postgresql.become_standby()
+        try:
+            wait_until(lambda: readiness(address) == (503, NO_WRITES), what="the service says what it lacks")
+            body = {"name": "Later", "workspace_id": "default"}
+            answer = httpx.post(f"{address}{API}/datasets", json=body, headers={"Authorization": f"Token {TOKEN}"})
+            assert (answer.status_code, answer.json()["error"]["detail"]) == (503, NO_WRITES)
+            time.sleep(OUTAGE_SECONDS)
+        finally:
+            postgresql.promote()
+        wait_until(lambda: readiness(address)[0] == 200, what="the service is ready again")
+
+    reasons = import_through(place, fail_over)
+    assert not [reason for reason in reasons if "fell silent" in reason or "error" in reason]
+    for log in place.folder.glob("*.log"):
+        assert "fault of the service" not in log.read_text()
+
+
+def readiness(address: str) -> tuple[int, str]:
+    answer = httpx.get(f"{address}/readyz", timeout=10)
+    return answer.status_code, "" if answer.is_success else answer.json()["error"]["detail"]
 
 
 def test_a_restart_of_the_object_store_in_mid_job_is_survived(place: Place, s3: S3Server) -> None:

@@ -166,6 +166,25 @@ def test_a_restart_of_postgresql_in_mid_use_is_survived(postgresql_url: str, pos
         assert _count_workspaces(db) == 1
 
 
+def test_a_server_that_takes_no_writes_is_left_for_one_that_does(
+    empty_postgresql_url: str, postgresql: PostgresServer
+) -> None:
+    """As after a failover behind one address: what was connected to the old primary would stay there for good."""
+    with closing(open_database(empty_postgresql_url)) as db:
+        db.migrate()
+    postgresql.let_new_connections_write(empty_postgresql_url, False)
+    with closing(open_database(empty_postgresql_url)) as db:
+        _read_at_once(db, count=5)
+        with pytest.raises(Unavailable, match="takes no writes now"):
+            make_dataset(db)
+        _read_at_once(db, count=5)
+        postgresql.let_new_connections_write(empty_postgresql_url, True)
+        with pytest.raises(Unavailable, match="takes no writes now"):
+            db.require_writes()
+        db.require_writes()
+        make_dataset(db)
+
+
 def _write_while_it_stops(db: Database, server: PostgresServer) -> None:
     with db.write() as tx:
         tokens.insert_workspace(tx, "lost")

