@@ -64,16 +64,15 @@ def _check_database(settings: Settings) -> str:
         raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
     db = open_database(settings.resolved_database_url())
     try:
-        with db.read() as tx:
-            tx.now()
+        db.try_write()
     except Unavailable as error:
-        if error.message != BUSY:
+        if not db.is_remote or BUSY not in error.message:
             raise
         message = f"{error.message} Is it running, and is {option_of('database_url')} right?"
         raise Unavailable(message, code=error.code) from error
     finally:
         db.close()
-    return f"{db.name} answers"
+    return f"{db.name} answers, and may be written"
 
 
 def _check_tables(settings: Settings) -> str:

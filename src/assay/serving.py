@@ -44,6 +44,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
     _raise_file_limit()
     db = open_migrated(settings)
     try:
+        db.try_write()  # the first write would tell less of what is wrong
         # The routes know the address that uploads go to; the storage only signs the path.
         storage = open_storage(settings.resolved_storage_url(), signing_key=upload_signing_key(db), base_url="")
         worker = Worker(db, storage, settings) if settings.workers else None

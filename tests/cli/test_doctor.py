@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import Ran, run
+from services.postgresql import PostgresServer
 from services.processes import free_port
 
 CHECKS = ["database", "tables", "clock", "storage", "engine"]
@@ -112,6 +113,52 @@ def test_unmigrated_postgresql_is_told_until_it_is_migrated(empty_postgresql_url
     ]
     assert run("migrate", *words[:2], *words[4:]).returncode == 0
     assert run("doctor", *words).returncode == 0
+
+
+def test_file_that_can_be_read_and_not_written_is_told_of_by_the_doctor_and_at_the_start(data: Path) -> None:
+    """Opened for reading only: the permissions of a file mean nothing to root, which may run the tests."""
+    file = data / "assay.db"
+    told = unwritable(data, f"sqlite:///file:{file}?mode=ro&uri=true")
+    assert "-wal and -shm" in told
+    assert str(file) in told
+
+
+def test_server_that_can_be_read_and_not_written_is_told_of_by_the_doctor_and_at_the_start(
+    empty_postgresql_url: str, postgresql: PostgresServer, data: Path
+) -> None:
+    assert run("migrate", "--database-url", empty_postgresql_url).returncode == 0
+    postgresql.let_new_connections_write(empty_postgresql_url, False)
+    told = unwritable(data, empty_postgresql_url)
+    assert "takes no writes now, as a standby does" in told
+    assert "Is it running" not in told
+
+
+def unwritable(data: Path, database_url: str) -> str:
+    """What the doctor finds of the database; a service that is started on it says the same, and ends."""
+    words = ["--data-dir", data, "--workers", "0", "--database-url", database_url]
+    ran = run("doctor", *words, "--json")
+    assert ran.returncode == 2
+    rows = {row["check"]: row["detail"] for row in json.loads(ran.stdout) if not row["ok"]}
+    assert list(rows) == ["database", "tables", "clock"]
+    served = run("serve", *words, "--port", "0")
+    assert served.returncode == 2
+    assert served.stderr == f"assay: {rows['database']}\n"
+    return str(rows["database"])
+
+
+def test_user_without_rights_to_the_tables_is_told_to_own_them(
+    empty_postgresql_url: str, postgresql: PostgresServer, data: Path
+) -> None:
+    words = ["--data-dir", data, "--workers", "0", "--database-url"]
+    with postgresql.user_without_rights("stranger"):
+        stranger = empty_postgresql_url.replace("postgres@", "stranger@")
+        migrated = run("migrate", *words[:2], words[-1], stranger)
+        assert migrated.returncode == 2
+        assert migrated.stderr.startswith("assay: The database's user lacks a right")
+        assert run("migrate", *words[:2], words[-1], empty_postgresql_url).returncode == 0
+        ran = run("doctor", *words, stranger)
+        assert ran.returncode == 2
+        assert "make it the owner" in ran.stdout
 
 
 def test_bad_setting_is_told_in_a_sentence(data: Path) -> None:

@@ -64,6 +64,15 @@ class PostgresServer:
         """Make a primary of a standby; of a primary, nothing."""
         self._run(sql.SQL("SELECT pg_promote() WHERE pg_is_in_recovery()"))
 
+    @contextmanager
+    def user_without_rights(self, name: str) -> Iterator[None]:
+        """May connect, and no more."""
+        self._run(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+        try:
+            yield
+        finally:
+            self._run(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
     def let_new_connections_write(self, database_url: str, may_write: bool) -> None:
         """Connections that are open stay as they are."""
         name = sql.Identifier(database_url.partition("?")[0].rpartition("/")[2])

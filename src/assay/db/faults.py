@@ -26,7 +26,11 @@ BUSY = "The database can't be reached or is too busy now; try again in a moment.
 NO_WRITES = "The database's server takes no writes now, as a standby does; try again in a moment."
 OTHER_TABLES = "The database does not have this release's tables; run `assay migrate`."
 FOREIGN_TABLES = "The database has tables of something else under Assay's names; give Assay a database of its own."
-CLOSED_FILE = "The database file can't be opened or written; see that its directory exists and may be written."
+NO_RIGHTS = "The database's user lacks a right to its tables; make it the owner of Assay's database."
+CLOSED_FILE = (
+    "The database file can't be opened or written; see that its directory exists and may be written, and so may the "
+    "file and those beside it that end in -wal and -shm."
+)
 NO_DATABASE = "The database file is not an SQLite database, or is damaged; name another file, or restore this one."
 DAMAGED_FILE = "The database file is damaged: stop the service and restore a backup. What was found first: {}"
 
@@ -43,10 +47,16 @@ SQLITE_FAULTS = {
     SQLITE_IOERR: "The database's disk can't be read or written; see the log for the cause.",
 }
 # When the operator set the database up so, it is the setting that is at fault.
-FAULTS_OF_SETTING = {CLOSED_FILE, NO_DATABASE, FOREIGN_TABLES}
+FAULTS_OF_SETTING = {CLOSED_FILE, NO_DATABASE, FOREIGN_TABLES, NO_RIGHTS}
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 READ_ONLY = "25006"
-POSTGRESQL_FAULTS = {"42P01": OTHER_TABLES, "42703": OTHER_TABLES, "42P07": FOREIGN_TABLES, READ_ONLY: NO_WRITES}
+POSTGRESQL_FAULTS = {
+    "42P01": OTHER_TABLES,
+    "42703": OTHER_TABLES,
+    "42P07": FOREIGN_TABLES,
+    "42501": NO_RIGHTS,
+    READ_ONLY: NO_WRITES,
+}
 
 
 def translated(error: SQLAlchemyError) -> Unavailable | None:
