@@ -9,6 +9,19 @@ from datetime import UTC, datetime
 
 _noted: ContextVar[dict[str, object] | None] = ContextVar("_noted", default=None)
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+MOST_CAUSE_CHARACTERS = 500  # an object store's client tells pages, and what counts at their beginning
+
+
+def with_cause(error: Exception) -> str:
+    """In one line, for what is no fault of the service: the error, and what came first. Of a value that could not be
+    read only that: it may be a record's."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if cause is error:
+        return str(error)
+    words = "" if isinstance(cause, ValueError) else f": {' '.join(str(cause).split())[:MOST_CAUSE_CHARACTERS]}"
+    return f"{error} Cause: {type(cause).__name__}{words}"
 
 
 @contextmanager

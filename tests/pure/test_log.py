@@ -8,7 +8,8 @@ from contextvars import copy_context
 
 import pytest
 
-from assay.log import JsonFormatter, TextFormatter, telling_of
+from assay.errors import ErrorCode, Unavailable
+from assay.log import JsonFormatter, TextFormatter, telling_of, with_cause
 
 Made = list[str]
 
@@ -98,6 +99,24 @@ def test_traceback_is_a_field(log: logging.Logger, objects: Made) -> None:
     line = json.loads(objects[0])
     assert line["message"] == "it failed"
     assert "ValueError: the cause" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (OSError("first line\n  second line" + " and on" * 1000), "Cause: OSError: first line second line and on and"),
+        (ValueError("could not convert string to float: 'a secret'"), "Cause: ValueError"),
+    ],
+)
+def test_cause_is_told_in_a_short_line_without_what_may_be_a_records_value(cause: Exception, told: str) -> None:
+    error = Unavailable("The file is damaged.", code=ErrorCode.STORAGE_DAMAGED)
+    error.__cause__ = RuntimeError("in between")
+    error.__cause__.__cause__ = cause
+    line = with_cause(error)
+    assert line.startswith(f"The file is damaged. {told}")
+    assert "secret" not in line
+    assert "\n" not in line
+    assert len(line) < 600
 
 
 def test_text_line_ends_with_the_ids_that_it_does_not_name(log: logging.Logger, texts: Made) -> None:

@@ -1,11 +1,14 @@
 """One envelope for every fault, whoever found it: our code, the framework, or nobody."""
 
 import logging
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from assay.db.engine import open_database
 from assay.errors import ErrorCode
 from assay.storage.base import open_storage
 from assay.storage.local import LocalStorage
@@ -13,7 +16,7 @@ from assay.web import api
 from assay.web.services import Services
 from services.callers import AGES, API, Caller
 from services.in_process import client_of
-from web.conftest import make_app
+from web.conftest import make_app, make_token
 from web.public_shapes import ERROR, assert_shape
 
 
@@ -118,6 +121,25 @@ def test_storage_that_is_gone_is_a_503_to_try_again(services: Services, tmp_path
         answer = client.get("/readyz")
         assert_error(answer, 503, ErrorCode.STORAGE_UNAVAILABLE)
         assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_database_that_takes_no_writes_is_told_in_one_line_with_the_cause(
+    services: Services, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No traceback for each request: a full disk would have a growing log on it."""
+    headers = {"Authorization": f"Token {make_token(services.db, workspace_id='home')}"}
+    path = sqlite_url.removeprefix("sqlite:///")
+    with (
+        closing(open_database(f"sqlite:///file:{path}?mode=ro&uri=true")) as db,
+        client_of(make_app(replace(services, db=db))) as client,
+    ):
+        body = {"name": "Secret plans", "workspace_id": "home"}
+        answer = client.post(f"{API}/datasets", json=body, headers=headers)
+    assert_error(answer, 503, ErrorCode.DATABASE_UNAVAILABLE)
+    (line,) = [record for record in caplog.records if record.name == "assay.web"]
+    assert line.exc_info is None
+    assert line.getMessage().endswith(" Cause: OperationalError: attempt to write a readonly database")
+    assert "Secret plans" not in caplog.text
 
 
 def test_part_that_is_missing_is_told_as_damage(importer: Caller, busy_services: Services) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from assay.errors import AssayError, Conflict, Denied, ErrorCode, Invalid, InvalidFields, NotFound, Unavailable
+from assay.log import with_cause
 from assay.web.limits import RateLimitExceeded
 from assay.web.strict_json import MalformedJson
 from assay.wire import ErrorBody, ErrorDetail
@@ -111,7 +112,7 @@ async def _on_fault(_request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Token"
     if status == 503:
         headers["Retry-After"] = "5"
-        log.warning("answered 503: %s", error, exc_info=error.__cause__)
+        log.warning("answered 503: %s", with_cause(error))
     if isinstance(error, RateLimitExceeded):
         headers["Retry-After"] = str(error.retry_after_seconds)
     detail = error.faults if isinstance(error, InvalidFields) else error.message

@@ -12,6 +12,7 @@ from assay.db.datasets import Dataset
 from assay.deleting import delete_dataset
 from assay.errors import Invalid, InvalidFields, Unavailable
 from assay.jobs import State
+from assay.log import with_cause
 from assay.migrations import Migration
 from assay.operations import create_dataset, require_dataset
 from assay.reading import read_datapoints
@@ -121,7 +122,7 @@ def _first_records(services: Services, dataset: Dataset) -> tuple[Table | None, 
     try:
         page = read_datapoints(services.db, services.storage, dataset.id, from_row=0, limit=RECORDS_SHOWN)
     except Unavailable as error:
-        log.warning("the records of dataset %s can't be shown: %s", dataset.id, error, exc_info=error.__cause__)
+        log.warning("the records of dataset %s can't be shown: %s", dataset.id, with_cause(error))
         return None, error.message
     return table_of(page.datapoints, dataset.schema), ""
 
