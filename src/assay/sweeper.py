@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from assay.config import Settings
 from assay.db.engine import Database
+from assay.db.revisions import OtherTablesError, require_own_tables
 from assay.errors import AssayError
 from assay.noticing import expire_imports, notice_uploads
 from assay.operations import return_lapsed
@@ -72,11 +73,15 @@ class Sweeper:
             self.note_outage()
 
     def _repeat(self, *steps: Callable[[], None]) -> None:
-        """Each of the steps, whatever became of the others."""
+        """Each of the steps, whatever became of the others; none while the tables are another release's, of which the
+        worker tells."""
         while not self._is_stopping.is_set():
             for step in steps:
                 try:
+                    self._require_own_tables()
                     step()
+                except OtherTablesError:
+                    pass
                 except AssayError as error:
                     log.warning("the sweep has to wait: %s", error)
                 except Exception:
@@ -84,6 +89,12 @@ class Sweeper:
                         log.exception("the sweep failed by a fault of the service")
             # A lapsed lease is to be noticed within half of its length.
             self._is_stopping.wait(min(SWEEP_SECONDS, self._settings.lease_seconds / 2))
+
+    def _require_own_tables(self) -> None:
+        started_at = time.monotonic()
+        with self._db.read() as tx:
+            require_own_tables(tx)
+        self.note_stall(since=started_at)
 
     def _return_lapsed(self) -> None:
         """After an outage or a stall of the database, or when the machine was asleep, workers, and one is here, get the

@@ -8,6 +8,7 @@ from assay import crash_points
 from assay.compacting import compact_dataset
 from assay.db import datasets, jobs, loose_files
 from assay.db.engine import Database
+from assay.db.revisions import hold_own_tables, require_own_tables
 from assay.deleting import LATE_FILES_GRACE, sweep_deleted
 from assay.errors import AssayError
 from assay.jobs import Import, Kind, State
@@ -53,6 +54,7 @@ def sweep_loose_files(db: Database, storage: Storage) -> int:
         if not loose_files.has_due(tx):
             return 0
     with db.write() as tx:
+        hold_own_tables(tx)
         condemned = loose_files.condemn_due(tx, limit=FILES_A_SWEEP)
     storage.delete_many(condemned)
     crash_points.reached("file_swept")
@@ -99,6 +101,7 @@ def _remove(db: Database, storage: Storage, job: Import, *, below: str) -> int:
     folders = [import_folder(job.dataset_id, kind, job.id) + below for kind in OUTPUT_KINDS]
     keys = [stored.key for folder in folders for stored in storage.list(folder)]
     with db.read() as tx:
+        require_own_tables(tx)  # or what is kept may be named in a way that this release doesn't know
         kept = jobs.list_output_keys(tx, job.id)
         # A migration's files are of other jobs' records, and replaced ones stay for a while.
         others = [key for key in keys if key not in kept]

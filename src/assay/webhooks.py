@@ -17,6 +17,7 @@ from standardwebhooks import Webhook
 from assay import __version__
 from assay.db import webhooks
 from assay.db.engine import Database
+from assay.db.revisions import OtherTablesError, hold_own_tables
 from assay.db.webhooks import ClaimedDelivery, Endpoint
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.guarded_post import ANSWER_SECONDS, PostFailed, parse_target, post
@@ -95,6 +96,7 @@ def send_next(db: Database, *, private_networks: bool) -> bool:
         if not webhooks.has_due_delivery(tx):
             return False
     with db.write() as tx:
+        hold_own_tables(tx)
         claimed = webhooks.claim_delivery(tx, lease=LEASE)
     if claimed is None:
         return False
@@ -167,6 +169,8 @@ class WebhookSender:
             has_sent = False
             try:
                 has_sent = send_next(self._db, private_networks=self._private_networks)
+            except OtherTablesError:  # of which the worker beside tells
+                self._is_stopping.wait(ANSWER_SECONDS)
             except AssayError as error:
                 log.warning("webhooks have to wait: %s", error)
                 self._is_stopping.wait(ANSWER_SECONDS)

@@ -18,6 +18,7 @@ from assay import crash_points
 from assay.config import Settings
 from assay.db import jobs, leases, migrating
 from assay.db.engine import Database, WriteTransaction
+from assay.db.revisions import OtherTablesError, hold_own_tables, require_own_tables
 from assay.engines import Engine, has_lost_process, open_engine, open_own_engine
 from assay.errors import AssayError, Conflict, ErrorCode, Unavailable
 from assay.importing import UploadDamaged, import_file
@@ -40,6 +41,10 @@ PROGRESS_SECONDS = 0.25
 STOP_SECONDS = 10.0
 KILLED_SECONDS = 2.0
 STOPPED = "The worker was stopped."
+OUTDATED = "The database was migrated to another release than the worker's."
+NOTHING_INGESTED = (
+    "{} rejected, so nothing was ingested. The errors say why: mend the file or the schema, and upload again."
+)
 DAMAGED = {
     Kind.IMPORT: "The stored upload is not what was uploaded: {}. Upload the file again.",
     Kind.MIGRATION: "A stored upload is not what was uploaded, so the records stay as they were; {}.",
@@ -79,6 +84,7 @@ class Worker:
         self._has_stopped = threading.Event()
         self._stop_deadline = math.inf
         self._wake = threading.Event()
+        self._is_outdated = False
         self._slots = threading.Semaphore(JOBS_AT_ONCE)
         self._sweeper = Sweeper(db, storage, settings, wake=self.nudge)
         self._claimer = threading.Thread(target=self._claim_jobs, name="assay-claim", daemon=True)
@@ -148,11 +154,17 @@ class Worker:
             return None
         try:
             with self._db.write() as tx:
+                hold_own_tables(tx)
                 lease = leases.claim_next(
                     tx,
                     lease=timedelta(seconds=self._settings.lease_seconds),
                     running_limit=self._settings.running_jobs_per_workspace,
                 )
+        except OtherTablesError as error:
+            if not self._is_outdated:
+                log.warning("nothing is taken up any more: %s; stop this worker and start that release's", error)
+            self._is_outdated = True
+            return None
         except AssayError as error:
             self._sweeper.note_outage()
             log.warning("can't claim a job now: %s", error)
@@ -160,6 +172,7 @@ class Worker:
         except Exception:
             log.exception("can't claim a job by a fault of the service")
             return None
+        self._is_outdated = False
         if lease is None:
             return None
         crash_points.reached("job_claimed")
@@ -208,7 +221,7 @@ class Worker:
     def _clean_up(self, run: _Run) -> None:
         try:
             sweep_attempt(self._db, self._storage, run.lease.job)
-        except AssayError as error:
+        except (AssayError, OtherTablesError) as error:
             log.info("what import %s left behind is for the sweep: %s", run.lease.job.id, error)
             with suppress(AssayError), self._db.write() as tx:
                 jobs.mark_unswept(tx, run.lease.job.id)
@@ -218,6 +231,8 @@ class Worker:
         job = run.lease.job
         if isinstance(error, LeaseLostError | Conflict):
             log.warning("import %s attempt %d lost its lease; nothing is written", job.id, job.attempt)
+        elif isinstance(error, OtherTablesError):
+            self._give_back(run, OUTDATED)
         elif self._is_stopping.is_set():
             self._give_back(run, STOPPED)
         elif isinstance(error, Unavailable) and error.code is ErrorCode.STORAGE_DAMAGED:
@@ -295,18 +310,14 @@ class Worker:
             run.shown_at = now
             # What can't be shown now is shown next time; whether the lease still holds is the heartbeat's to find out.
             with suppress(Unavailable), self._db.write() as tx:
+                require_own_tables(tx)
                 leases.record_progress(tx, run.lease, counts)
 
     def _commit(self, run: _Run, outcome: Outcome) -> bool:
-        counts = outcome.counts
-        to = final_state(counts)
-        reason = None
-        if to is State.FAILED:
-            records = "The only record was" if counts.rejected == 1 else f"All {counts.rejected:,} records were"
-            reason = (
-                f"{records} rejected, so nothing was ingested. "
-                "The errors say why: mend the file or the schema, and upload again."
-            )
+        to = final_state(outcome.counts)
+        rejected = outcome.counts.rejected
+        records = "The only record was" if rejected == 1 else f"All {rejected:,} records were"
+        reason = NOTHING_INGESTED.format(records) if to is State.FAILED else None
         crash_points.reached("before_commit")
         is_committed = self._write(run, lambda tx: jobs.commit_outcome(tx, run.lease, outcome, to=to, reason=reason))
         if is_committed:
@@ -315,10 +326,24 @@ class Worker:
         return is_committed
 
     def _write(self, run: _Run, write: Callable[[WriteTransaction], object]) -> bool:
-        """Make an attempt's last write, again until the database takes it; False when the lease had passed on.
+        """Make an attempt's last write; False when it wasn't made.
 
-        It had, too, when the connection was lost on a commit that went through: the second try finds the job moved.
+        What this release found by its own tables, good or bad, is not for another's: the job begins again there.
         """
+
+        def write_to_own(tx: WriteTransaction) -> None:
+            hold_own_tables(tx)
+            write(tx)
+
+        try:
+            return self._write_to_any(run, write_to_own)
+        except OtherTablesError:
+            self._give_back(run, OUTDATED)
+            return False
+
+    def _write_to_any(self, run: _Run, write: Callable[[WriteTransaction], object]) -> bool:
+        """Write, again until the database takes it; False when the lease had passed on. It had, too, when the
+        connection was lost on a commit that went through: the second try finds the job moved."""
         while not run.is_lost.is_set():
             try:
                 with self._db.write() as tx:
@@ -339,7 +364,8 @@ class Worker:
         self._write(run, lambda tx: jobs.fail(tx, run.lease.job, reason=reason))
 
     def _give_back(self, run: _Run, reason: str) -> None:
-        self._write(run, lambda tx: leases.give_back(tx, run.lease, reason=reason, was_lost=False))
+        log.info("import %s attempt %d goes back to the queue: %s", run.lease.job.id, run.lease.attempt, reason)
+        self._write_to_any(run, lambda tx: leases.give_back(tx, run.lease, reason=reason, was_lost=False))
 
     def _lose(self, run: _Run, reason: str) -> None:
         self._write(run, lambda tx: lose_attempt(tx, run.lease, reason=reason))

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 from assay.db import datasets as dataset_rows
 from assay.db.engine import WriteTransaction
 from assay.db.loose_files import adopt, note_loose
+from assay.db.revisions import hold_own_tables
 from assay.db.tables import parts
 from assay.jobs import DataFile, StoredParquet
 
@@ -26,6 +27,7 @@ def put_together(
     False, and nothing is changed, when they are no longer the dataset's files, when one of its jobs is running, or
     when the new file took so long that it is condemned.
     """
+    hold_own_tables(tx)
     dataset_rows.lock_dataset(tx, dataset_id)
     if any(dataset_rows.kinds_in_line(tx, dataset_id).values()) or not adopt(tx, [into.key]):
         return False

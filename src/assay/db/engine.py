@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -84,6 +84,12 @@ def take_turn(tx: WriteTransaction, lock: int) -> None:
         tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
+def hold_off(tx: WriteTransaction, lock: int) -> None:
+    """Wait until nobody has taken that turn, and let nobody take it to the end of this transaction; others may too."""
+    if tx.connection.dialect.name == "postgresql":
+        tx.connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": lock})
+
+
 class Database:
     """Holds the connection pool. Safe to share between threads, not between processes."""
 
@@ -139,7 +145,7 @@ class Database:
     def is_migrated(self) -> bool:
         """Whether the tables are those of this release; `Unavailable` when they are a newer one's."""
         with self.read() as tx:
-            return _refuse_newer(tx) == _releases().get_current_head()
+            return _refuse_newer(tx) == own_revision()
 
     def require_migrated(self) -> None:
         """Raise when the tables are not those of this release; told as `migrate` tells it, for the operator."""
@@ -324,6 +330,12 @@ def _refuse_newer(tx: ReadTransaction) -> str | None:
         )
         raise Unavailable(message, code=ErrorCode.DATABASE_UNAVAILABLE)
     return current
+
+
+@cache
+def own_revision() -> str | None:
+    """The revision of this release's tables."""
+    return _releases().get_current_head()
 
 
 def _releases() -> ScriptDirectory:
