@@ -23,6 +23,7 @@ from assay.kernel.arrays import int64_array
 from assay.kernel.columns import accepted_arrow_schema
 from assay.kernel.write import gathered, parquet_writer
 from assay.operations import require_dataset
+from assay.reading import agreed
 from assay.schema import DatasetSchema, stored_schema
 from assay.storage.base import Storage
 
@@ -75,7 +76,7 @@ def take_snapshot(db: Database, dataset_id: UUID) -> Snapshot:
     return Snapshot(
         schema=_export_schema(schema),
         json_fields=frozenset(field.key for field in schema.fields if field.type == "json"),
-        parts=tuple(parts),
+        parts=tuple(agreed(parts)),
     )
 
 

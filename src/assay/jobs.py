@@ -95,7 +95,8 @@ class RecordError:
 class StoredParquet:
     """A Parquet file in the storage, as it was written.
 
-    Its pages have checksums; `footer_hash` is for the rest. None where an older release wrote the file.
+    Its pages have checksums; `footer_hash` is for the rest. None where an older release wrote the file, or put it
+    together and left its parts with the hashes of others.
     """
 
     key: str

@@ -5,7 +5,7 @@ import binascii
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -157,8 +157,8 @@ def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_ro
 
     A page has fewer than `limit` where they would be more than `PAGE_TEXT_BYTES` of text, but one at least. What other
     imports commit in the meantime comes after everything that is there now. The whole page is of one moment, and so of
-    one schema. Files that were replaced stay for `OLD_FILES_STAY_FOR`; where that was not enough, the page is
-    read anew.
+    one schema. Files that were replaced stay for `OLD_FILES_STAY_FOR`; where that was not enough, or the hash of a
+    footer may be another file's, the page is read anew.
     """
     parts = _parts_of_page(db, dataset_id, from_row=from_row, limit=limit)
     while True:
@@ -166,6 +166,7 @@ def read_datapoints(db: Database, storage: Storage, dataset_id: UUID, *, from_ro
             return _read_page(storage, parts, from_row=from_row, limit=limit)
         except Unavailable:
             listed_before, parts = parts, _parts_of_page(db, dataset_id, from_row=from_row, limit=limit)
+            parts = _with_hashes_of_files(db, dataset_id, parts)
             if parts == listed_before:
                 raise
 
@@ -182,6 +183,13 @@ def _parts_of_page(db: Database, dataset_id: UUID, *, from_row: int, limit: int)
             found += more
             row = more[-1].first_row + more[-1].record_count
     return found
+
+
+def _with_hashes_of_files(db: Database, dataset_id: UUID, parts: Iterable[Part]) -> list[Part]:
+    """A page has not always all parts of a file, and these may not agree: see `agreed`."""
+    with db.read() as tx:
+        hashes = {file.key: file.footer_hash for file in datasets.list_files(tx, dataset_id)}
+    return [replace(part, footer_hash=hashes.get(part.key, part.footer_hash)) for part in parts]
 
 
 def _read_page(storage: Storage, parts: list[Part], *, from_row: int, limit: int) -> DatapointPage:
@@ -245,8 +253,21 @@ def _datapoints(table: pa.Table, import_ids: list[UUID]) -> list[Datapoint]:
     ]
 
 
+def agreed(parts: Iterable[Part]) -> Iterator[Part]:
+    """These parts, whole files of them. Where those of a file don't agree on the hash of its footer, nobody knows it: a
+    release that knew of no hashes put them together, and they have those of the files that they came from."""
+    for _, sharing in groupby(parts, key=lambda part: part.key):
+        of_file = list(sharing)
+        is_known = len({part.footer_hash for part in of_file}) == 1
+        yield from of_file if is_known else (replace(part, footer_hash=None) for part in of_file)
+
+
 def list_all_parts(db: Database, dataset_id: UUID) -> Iterator[Part]:
     """All parts of a dataset whose records nobody else adds to or moves, as those of a running job's dataset."""
+    return agreed(_list_in_turn(db, dataset_id))
+
+
+def _list_in_turn(db: Database, dataset_id: UUID) -> Iterator[Part]:
     row = 0
     while True:
         with db.read() as tx:

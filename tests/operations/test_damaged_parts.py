@@ -22,7 +22,7 @@ from assay.errors import ErrorCode, Unavailable
 from assay.exporting import EXPORT_FORMATS, export_records, take_snapshot
 from assay.jobs import DataFile, StoredParquet
 from assay.kernel.write import footer_hash, footer_size, parquet_bytes
-from assay.reading import list_all_parts, read_ids, read_kept, read_known_ids, read_row_groups
+from assay.reading import list_all_parts, read_datapoints, read_ids, read_kept, read_known_ids, read_row_groups
 from assay.storage.local import LocalStorage
 from operations.appends import AGES, ages, append, jsonl
 from operations.steps import make_dataset
@@ -222,3 +222,42 @@ def test_files_of_older_releases_go_on_without_a_hash(database: Database, storag
     (file,) = files_of(database, dataset_id)
     assert file.footer_hash is not None
     assert ages(database, storage, dataset_id) == list(range(1, 12))
+
+
+def compact_as_an_older_release(db: Database, storage: LocalStorage, dataset_id: UUID) -> None:
+    """It knew of no hashes, and left those of the files that it put together."""
+    of_rows = text("SELECT first_row, footer_hash FROM parts WHERE dataset_id = :dataset_id")
+    with db.read() as tx:
+        rows = tx.connection.execute(of_rows, {"dataset_id": str(dataset_id)}).all()
+    assert compact_dataset(db, storage, dataset_id) == len(rows) - 1
+    put_back = text("UPDATE parts SET footer_hash = :footer_hash WHERE first_row = :first_row")
+    with db.write() as tx:
+        tx.connection.execute(put_back, [row._asdict() for row in rows])
+
+
+READERS = USERS | {
+    "a page of some": lambda db, storage, dataset: read_datapoints(db, storage, dataset, from_row=3, limit=2),
+}
+
+
+@pytest.mark.parametrize("without", ["first_row < 0", "first_row > 0"], ids=["of all", "of one"])
+@pytest.mark.parametrize("use", READERS.values(), ids=READERS)
+def test_hashes_that_an_older_release_left_to_a_file_of_its_own_are_no_damage(
+    database: Database,
+    storage: LocalStorage,
+    use: Callable[[Database, LocalStorage, UUID], object],
+    without: str,
+) -> None:
+    dataset_id = make_dataset(database, schema=AGES)
+    for age in range(1, 11):
+        append(database, storage, dataset_id, jsonl(age))
+    with database.write() as tx:
+        tx.connection.execute(text(f"UPDATE parts SET footer_hash = NULL WHERE {without}"))
+    compact_as_an_older_release(database, storage, dataset_id)
+    use(database, storage, dataset_id)
+    assert ages(database, storage, dataset_id)[:10] == list(range(1, 11))
+    for age in range(11, 30):
+        append(database, storage, dataset_id, jsonl(age))
+    assert compact_dataset(database, storage, dataset_id) > 0
+    (file,) = files_of(database, dataset_id)
+    assert file.footer_hash == footer_hash(storage.read_range(file.key, 0, file.size_bytes))

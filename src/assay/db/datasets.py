@@ -152,8 +152,13 @@ def kinds_in_line(tx: ReadTransaction, dataset_id: UUID) -> dict[Kind, bool]:
 
 
 def list_files(tx: ReadTransaction, dataset_id: UUID) -> list[DataFile]:
-    """All the files of the dataset's records, in the order of these. Parts that share a file lie together in it."""
+    """All the files of the dataset's records, in the order of these. Parts that share a file lie together in it.
+
+    Where they don't agree on its footer, a release that knew of no hashes put them together, and it has none.
+    """
     first_row = func.min(parts.c.first_row)
+    footer_hash = func.max(parts.c.footer_hash)
+    is_agreed = and_(func.min(parts.c.footer_hash) == footer_hash, func.count(parts.c.footer_hash) == func.count())
     statement = (
         select(
             parts.c.key,
@@ -161,7 +166,7 @@ def list_files(tx: ReadTransaction, dataset_id: UUID) -> list[DataFile]:
             func.sum(parts.c.record_count).label("record_count"),
             func.count().label("part_count"),
             func.max(parts.c.size_bytes).label("size_bytes"),
-            func.max(parts.c.footer_hash).label("footer_hash"),
+            case((is_agreed, footer_hash)).label("footer_hash"),
             func.max(parts.c.schema_version).label("schema_version"),
         )
         .where(parts.c.dataset_id == dataset_id)
