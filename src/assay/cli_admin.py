@@ -29,10 +29,16 @@ def migrate(**options: Any) -> None:
     file = Path(url.removeprefix("sqlite:///").partition("?")[0])
     is_new = url.startswith("sqlite:///") and not file.exists()
     db = open_database(url)
-    db.migrate()
+    before, after = db.migrate()
     db.close()
-    # A wrong word makes a new one too, so it is said where.
-    say(f"Made a new database at {file}." if is_new else "The database is up to date.")
+    if is_new:
+        say(f"Made a new database at {file}.")  # a wrong word makes one too, so it is said where
+    elif before is None:
+        say(f"Made the tables, of revision {after}.")
+    elif before != after:
+        say(f"Migrated from revision {before} to {after}.")
+    else:
+        say(f"The database is up to date, with tables of revision {after}.")
 
 
 @click.group()

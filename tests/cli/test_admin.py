@@ -2,12 +2,16 @@
 
 import io
 import json
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 
 from assay import Client
+from assay.db.engine import _alembic_config, open_database, own_revision
 from cli.commands import run
 from services.callers import AGES, ages_csv
 from services.processes import Process
@@ -77,13 +81,26 @@ def test_data_directory_that_is_not_there_is_told_and_not_made(tmp_path: Path) -
 
 def test_migrate_makes_what_is_missing_and_may_be_repeated(tmp_path: Path) -> None:
     made = f"Made a new database at {tmp_path / 'new' / 'assay.db'}.\n"
-    for told in made, "The database is up to date.\n":
+    for told in made, f"The database is up to date, with tables of revision {own_revision()}.\n":
         ran = run("migrate", "--data-dir", tmp_path / "new")
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, told, "")
     assert run("workspace", "list", "--data-dir", tmp_path / "new").returncode == 0
     by_url = run("migrate", "--database-url", f"sqlite:///{tmp_path}/other.db?timeout=5")
     assert by_url.stdout == f"Made a new database at {tmp_path}/other.db.\n"
     assert (tmp_path / "other.db").exists()
+
+
+def test_migrate_says_from_which_tables_to_which(tmp_path: Path) -> None:
+    run_migrate = partial(run, "migrate", "--data-dir", tmp_path)
+    (tmp_path / "assay.db").touch()
+    assert run_migrate().stdout == f"Made the tables, of revision {own_revision()}.\n"
+    (tmp_path / "assay.db").unlink()
+    with closing(open_database(f"sqlite:///{tmp_path / 'assay.db'}")) as db, db.write() as tx:
+        to_older = _alembic_config()
+        to_older.attributes["connection"] = tx.connection
+        command.upgrade(to_older, "0008")
+    assert run_migrate().stdout == f"Migrated from revision 0008 to {own_revision()}.\n"
+    assert run_migrate().stdout == f"The database is up to date, with tables of revision {own_revision()}.\n"
 
 
 def test_data_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:

@@ -130,17 +130,19 @@ class Database:
                 raise
             raise fault from error
 
-    def migrate(self) -> None:
-        """Bring the tables up to this release; safe when several processes do it at once.
+    def migrate(self) -> tuple[str | None, str | None]:
+        """Bring the tables up to this release; safe when several processes do it at once. Their revision before and
+        after; None where there were no tables.
 
         What stands in the way is told with the database's address: this is the operator's call, no client's.
         """
         with self._for_operator(), self.write() as tx:
             take_turn(tx, MIGRATION_LOCK)
-            _refuse_newer(tx)
+            before = _refuse_newer(tx)
             config = _alembic_config()
             config.attributes["connection"] = tx.connection
             command.upgrade(config, "head")
+        return before, own_revision()
 
     def is_migrated(self) -> bool:
         """Whether the tables are those of this release; `Unavailable` when they are a newer one's."""
