@@ -1,5 +1,7 @@
 """Migrations: they make what the tables say, in any number of processes, and know what is not theirs."""
 
+import hashlib
+import inspect
 import re
 import time
 from collections.abc import Iterator
@@ -21,6 +23,19 @@ from db.conftest import RACERS
 from db.making import claim_surely, complete, make_dataset, queue_job
 from db.racing import migrate_in_process
 
+VERSIONS = Path(inspect.getfile(Database)).parent / "migrations" / "versions"
+# What SHA-256 makes of each, cut short. One that has landed is in somebody's database and is never changed.
+LANDED = {
+    "0001_first_tables.py": "f57cfc1d82030972",
+    "0002_loose_files.py": "2a8cef7ca1a01ab2",
+    "0003_deletions.py": "dcf7e65d1f886167",
+    "0004_webhooks.py": "233ce9e959f0fe02",
+    "0005_footer_hashes.py": "a2bf28dbb99e423c",
+    "0006_waits.py": "7c37de6bdf6de4e6",
+    "0007_deliveries_by_event.py": "2a08089c6960bd1a",
+    "0008_jobs_without_upload.py": "f2eafc43ae70b4e0",
+    "0009_ended_sessions.py": "05bf147b9fc4eda3",
+}
 INDICES = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
     "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
@@ -40,6 +55,15 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def empty(empty_url: str) -> Iterator[Database]:
     with closing(open_database(empty_url)) as db:
         yield db
+
+
+def test_migrations_that_have_landed_are_as_they_were() -> None:
+    """A database that ran one before it was changed never gets what was added to it."""
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in VERSIONS.glob("*.py")}
+    changed = sorted(name for name, digest in LANDED.items() if found.get(name) != digest)
+    assert not changed, f"{changed}: put these back as they were, and write a new migration for what is to change"
+    new = {name: digest for name, digest in sorted(found.items()) if name not in LANDED}
+    assert not new, f"add the new migrations to LANDED, so that nobody changes them from now on: {new}"
 
 
 def test_migrations_make_exactly_the_tables_that_the_code_knows(database: Database) -> None:
