@@ -14,6 +14,7 @@ from assay.config import Settings
 from assay.db.engine import Database
 from assay.db.revisions import OtherTablesError, require_own_tables
 from assay.errors import AssayError
+from assay.log import with_cause
 from assay.noticing import expire_imports, notice_uploads
 from assay.operations import return_lapsed
 from assay.storage.base import Storage
@@ -83,7 +84,7 @@ class Sweeper:
                 except OtherTablesError:
                     pass
                 except AssayError as error:
-                    log.warning("the sweep has to wait: %s", error)
+                    log.warning("the sweep has to wait: %s", with_cause(error))
                 except Exception:
                     if not self._is_stopping.is_set():  # a process that ends starts no thread any more
                         log.exception("the sweep failed by a fault of the service")

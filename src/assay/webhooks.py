@@ -22,7 +22,7 @@ from assay.db.webhooks import ClaimedDelivery, Endpoint
 from assay.errors import AssayError, Conflict, ErrorCode, Invalid, NotFound
 from assay.guarded_post import ANSWER_SECONDS, PostFailed, parse_target, post
 from assay.ids import new_id
-from assay.log import telling_of
+from assay.log import telling_of, with_cause
 
 log = logging.getLogger("assay.webhooks")
 
@@ -172,7 +172,7 @@ class WebhookSender:
             except OtherTablesError:  # of which the worker beside tells
                 self._is_stopping.wait(ANSWER_SECONDS)
             except AssayError as error:
-                log.warning("webhooks have to wait: %s", error)
+                log.warning("webhooks have to wait: %s", with_cause(error))
                 self._is_stopping.wait(ANSWER_SECONDS)
             except Exception:
                 log.exception("sending a webhook failed by a fault of the service")

@@ -24,7 +24,7 @@ from assay.errors import AssayError, Conflict, ErrorCode, Unavailable
 from assay.importing import UploadDamaged, import_file
 from assay.jobs import Counts, Kind, Lease, Outcome, State, final_state
 from assay.kernel.chunks import FileFault
-from assay.log import telling_of
+from assay.log import telling_of, with_cause
 from assay.migrating import migrate
 from assay.operations import lose_attempt, make_wait
 from assay.plans import import_plan, migration_sources
@@ -167,7 +167,7 @@ class Worker:
             return None
         except AssayError as error:
             self._sweeper.note_outage()
-            log.warning("can't claim a job now: %s", error)
+            log.warning("can't claim a job now: %s", with_cause(error))
             return None
         except Exception:
             log.exception("can't claim a job by a fault of the service")
@@ -351,7 +351,7 @@ class Worker:
             except Conflict:
                 break
             except Unavailable as error:
-                log.warning("import %s can't be written now: %s", run.lease.job.id, error)
+                log.warning("import %s can't be written now: %s", run.lease.job.id, with_cause(error))
                 if time.monotonic() > self._stop_deadline:
                     break
                 run.is_lost.wait(1.0)

@@ -11,6 +11,7 @@ from assay.db.tokens import Token
 from assay.errors import ErrorCode, Invalid, NotFound, Unavailable
 from assay.ids import parse_id
 from assay.jobs import Import
+from assay.log import with_cause
 from assay.noticing import OTHERS_A_LOOK, notice_upload, notice_uploads_of
 from assay.operations import get_import
 from assay.web.auth import dataset_for
@@ -68,7 +69,7 @@ def notice_newest_uploads(services: Services, dataset_id: UUID) -> None:
     try:
         _notice_uploads(services, dataset_id, limit=UPLOADS_LOOKED_FOR)
     except Unavailable as error:
-        log.warning("uploads to dataset %s can't be looked for: %s", dataset_id, error)
+        log.warning("uploads to dataset %s can't be looked for: %s", dataset_id, with_cause(error))
 
 
 def _notice_uploads(services: Services, dataset_id: UUID, *, limit: int) -> None:
