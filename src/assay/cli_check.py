@@ -104,6 +104,8 @@ def _check_one(
         with spooled(source) as path:
             if source.is_standard_input and not path.stat().st_size:
                 return Unusable("Standard input is empty: nothing was piped in.")
+            if source.format == "jsonl":
+                _tell_keys(source.name, path, schema)
             with progress_bar(shown(source.name)) as show:
                 return check_file(
                     path,
@@ -118,6 +120,16 @@ def _check_one(
     except OSError as error:
         message = f"Can't read or write {error.filename or _called(source)}: {error.strerror}."
         raise Invalid(message, code=ErrorCode.UNUSABLE_FILE) from error
+
+
+def _tell_keys(name: str, path: Path, schema: "DatasetSchema") -> None:
+    """Of a CSV the report tells; the keys of JSON Lines are only looked at where the file begins."""
+    from assay.schema_names import START_BYTES, names_of_records
+
+    with path.open("rb") as file:
+        start = file.read(START_BYTES)
+    for sentence in names_of_records(start, [field.key for field in schema.fields]):
+        say(f"assay: {name}: {sentence}", err=True)
 
 
 def _read_schema(path: Path) -> "DatasetSchema":

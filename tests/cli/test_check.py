@@ -71,6 +71,17 @@ def test_columns_and_fields_that_do_not_meet_are_named(folder: Path) -> None:
     assert (job["columns_not_in_schema"], job["fields_without_column"]) == (["AGE", "x"], ["name"])
 
 
+def test_keys_that_the_schema_does_not_name_are_told_and_judge_nothing(folder: Path) -> None:
+    """As a key in another case: all values are null, and no record is wrong."""
+    (folder / "keys.jsonl").write_text('{"Age": 3}\n{"Age": "old"}\n')
+    (folder / "free.json").write_text('{"fields": {"age": {"type": "integer"}}}')
+    ran = run("check", "keys.jsonl", "--schema", "free.json", "--json", cwd=folder)
+    assert (ran.returncode, json.loads(ran.stdout)[0]["accepted_count"]) == (0, 2)
+    lines = ran.stderr.splitlines()
+    assert lines[0].startswith("assay: keys.jsonl: no key of the first 2 records is a field of the schema")
+    assert ["'Age'" in lines[1], "'age'" in lines[2], len(lines)] == [True, True, 3]
+
+
 def test_several_files_and_patterns_are_told_one_by_one_and_in_all(folder: Path) -> None:
     (folder / "below").mkdir()
     (folder / "below" / "good.csv").write_bytes(ages_csv(6))
