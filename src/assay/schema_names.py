@@ -11,9 +11,10 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from assay.rejections import named
+
 START_BYTES = 1024 * 1024
 LOOKED_AT_RECORDS = 1000
-SHOWN_NAMES = 20
 
 
 def names_of_header(start: bytes, keys: list[str]) -> list[str]:
@@ -61,5 +62,4 @@ def _records(start: bytes) -> Iterator[dict[str, Any]]:
 
 def _told(what: str, names: Iterable[str], known: Container[str]) -> list[str]:
     others = [repr(name) for name in names if name not in known]
-    more = f" and {len(others) - SHOWN_NAMES:,} more" if len(others) > SHOWN_NAMES else ""
-    return [f"{what}: {', '.join(others[:SHOWN_NAMES])}{more}"] if others else []
+    return [f"{what}: {named(others)}"] if others else []

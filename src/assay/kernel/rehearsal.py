@@ -1,6 +1,6 @@
 """Has the fast pass compiled before a file needs it, by a process beside those that check.
 
-To compile takes half a minute of processor time: the first large file after an installation, or in a new container,
+To compile takes some 20 seconds of processor time: the first large file after an installation, or in a new container,
 would wait for it, and all others behind that one. While somebody is at it, chunks are left to the exact pass, which
 takes a quarter of a second for each.
 """
