@@ -22,6 +22,7 @@ from assay.cli_output import (
 from assay.cli_sources import NamedSource, sources_of, spooled
 from assay.errors import ErrorCode, Invalid, InvalidFields
 from assay.rejections import named
+from assay.schema_names import MISSING_COLUMNS, START_BYTES, UNKNOWN_COLUMNS, names_of_records
 
 if TYPE_CHECKING:
     from assay.kernel.check import Report
@@ -124,8 +125,6 @@ def _check_one(
 
 def _tell_keys(name: str, path: Path, schema: "DatasetSchema") -> None:
     """Of a CSV the report tells; the keys of JSON Lines are only looked at where the file begins."""
-    from assay.schema_names import START_BYTES, names_of_records
-
     with path.open("rb") as file:
         start = file.read(START_BYTES)
     for sentence in names_of_records(start, [field.key for field in schema.fields]):
@@ -201,8 +200,8 @@ def _as_import_job(filename: str, found: "Report | Unusable") -> dict[str, Any]:
 
 def _print_report(name: str, report: "Report", outputs: Outputs) -> None:
     say(f"{name}: {_counts([report])}")
-    _print_names("Columns that the schema doesn't name, whose values are not kept", report.columns_not_in_schema)
-    _print_names("Fields without a column, null in each record", report.fields_without_column)
+    _print_names(UNKNOWN_COLUMNS, report.columns_not_in_schema)
+    _print_names(MISSING_COLUMNS, report.fields_without_column)
     if report.rejected_count:
         _print_faults(report)
     if outputs.accepted is not None:
@@ -213,7 +212,7 @@ def _print_report(name: str, report: "Report", outputs: Outputs) -> None:
 
 def _print_names(what: str, names: tuple[str, ...]) -> None:
     if names:
-        say(f"{what}: {named(names)}")
+        say(f"{what.capitalize()}: {named(names)}")
 
 
 def _print_total(found: "list[Report | Unusable]") -> None:

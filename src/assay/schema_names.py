@@ -15,6 +15,8 @@ from assay.rejections import named
 
 START_BYTES = 1024 * 1024
 LOOKED_AT_RECORDS = 1000
+UNKNOWN_COLUMNS = "columns that the schema doesn't name, whose values are not kept"
+MISSING_COLUMNS = "fields without a column, null in each record"
 
 
 def names_of_header(start: bytes, keys: list[str]) -> list[str]:
@@ -22,8 +24,8 @@ def names_of_header(start: bytes, keys: list[str]) -> list[str]:
     if not set(columns) & set(keys):
         return []  # The import is refused, with the names that are nearly the same.
     return [
-        *_told("columns that the schema doesn't name, whose values are not kept", columns, keys),
-        *_told("fields without a column, null in each record", keys, columns),
+        *_told(UNKNOWN_COLUMNS, columns, keys),
+        *_told(MISSING_COLUMNS, keys, columns),
     ]
 
 
